@@ -112,7 +112,7 @@ def forgetful(retention_ms: Mapping[str, int], wait_s: int) -> list[str]:
     return [
         f"{name} has retention.ms = {found_ms} and labels.wait_s is {wait_s}, expected at least {least_ms}: a label "
         "and its reply must be there for two days longer than the label waits; raise the topic's retention.ms "
-        "(`homeostat up` does so for the embedded broker), or lower labels.wait_s"
+        "(`homeostat topics apply` does so), or lower labels.wait_s"
         for name, found_ms in retention_ms.items()
         if 0 <= found_ms < least_ms
     ]

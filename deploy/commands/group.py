@@ -54,9 +54,14 @@ class Ordered(click.Group):
 def _refused(error: Exception, bootstrap: str) -> str:
     """Return one line: a broker answered before, and its client got no further."""
     why = " ".join(str(error).split()) or type(error).__name__
+    if type(error).__name__.endswith("AuthorizationFailedError"):  # kafka-python takes long to import
+        return (
+            f"Kafka at {bootstrap} does not let this account do that ({why}): `homeostat topics plan --acls` prints "
+            "what each role must be allowed, and its account"
+        )
     return (
-        f"Kafka at {bootstrap} answers, but cannot be used ({why}): look at kafka.options (security_protocol, "
-        "password) and at the addresses that the brokers advertise; `homeostat doctor` shows more"
+        f"Kafka at {bootstrap} answers, but cannot be used ({why}): look at kafka.security or kafka.options, and at "
+        "the addresses that the brokers advertise; `homeostat doctor` shows more"
     )
 
 

@@ -51,8 +51,7 @@ class TopicPlan:
         if self.grow:
             admin.create_partitions({kafka.physical(name): count for name, (_, count) in self.grow.items()})
         if self.configure:
-            changed = self.configure.items()
-            admin.alter_configs([ConfigResource("TOPIC", kafka.physical(name), config) for name, config in changed])
+            _configure(admin, {kafka.physical(name): config for name, config in self.configure.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +158,16 @@ def _new(topic: Topic) -> dict[str, Any]:
     }
 
 
+def _configure(admin: Any, wanted: Mapping[str, dict[str, str]]) -> None:
+    """Change settings. Raise PermissionError where the brokers refuse: upstream returns a refusal, and goes on."""
+    answered = admin.alter_configs([ConfigResource("TOPIC", name, config) for name, config in wanted.items()])
+    if refused := [f"{name} ({each})" for every in answered.values() for name, each in every.items() if each != "OK"]:
+        raise PermissionError(
+            f"the brokers refuse other settings for {', '.join(refused)}: `homeostat topics plan --acls` prints what "
+            "each role must be allowed, and its account"
+        )
+
+
 def _copies(topic: Topic) -> str:
     return f" of {topic.replication} copies" if topic.replication else ""
 
@@ -180,8 +189,8 @@ def _counted(topic: Topic, found: FoundTopic) -> str:
 def _beyond(topic: Topic, found: FoundTopic) -> Iterator[str]:
     if found.partitions > topic.partitions:
         yield (
-            f"topic {_counted(topic, found)}: Kafka cannot remove partitions; delete the topic, or set "
-            f"kafka.partitions.{topic.name}"
+            f"topic {_counted(topic, found)}: Kafka cannot remove partitions; write "
+            f'"{topic.name}" = {found.partitions} beneath [kafka.partitions], or delete the topic with its records'
         )
     if topic.replication and found.replication != topic.replication:
         yield (

@@ -5,16 +5,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource
 from kafka.errors import SaslAuthenticationFailedError, TopicAuthorizationFailedError
 from msgspec import structs
 
+from deploy.cli import main
+from deploy.config.toml import dump
 from deploy.operator.topics.access import allow, rules
 from deploy.stack.settings import cache_folder
 from deploy.stack.topics import create_topics
@@ -29,12 +33,12 @@ from streams.log.fitness.role import check_role, role_problems
 from streams.log.security.settings import SecuritySettings
 from streams.log.settings import KafkaSettings
 from streams.objects.opening import Storage
-from streams.topics import FEEDBACK, REQUESTS, ROUTES, TOPICS, Topic
+from streams.topics import FEEDBACK, REQUESTS, ROUTES, TOPICS, WINDOWS, Topic
 from streams.worker import app
 from tests.streams.support.journaled import event, journal, numbers, publish, running
 from tests.streams.support.traffic import small
 from tests.support.brokers import SecuredKafka, by_password, by_token
-from tests.support.waiting import wait
+from tests.support.waiting import until, wait
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
@@ -140,7 +144,41 @@ def test_what_a_role_may_not_do_is_named(as_role: Callable[[str], KafkaSettings]
         check_role(as_role("storage"), "worker")
 
 
-def test_gateway_and_worker_work_with_a_prefix_and_their_own_accounts(
+def test_commands_name_what_the_account_may_not_do(
+    broker: SecuredKafka, as_role: Callable[[str], KafkaSettings], tmp_path: Path
+) -> None:
+    """As people type them: the operator looks, and may not change."""
+    operator, path = as_role("operator"), tmp_path / "homeostat.toml"
+    names = ("sasl_mechanism", "username_file", "password_file", "ca")
+    files = {name: str(getattr(operator.security, name)) for name in names}
+    kafka = {"bootstrap": operator.bootstrap, "prefix": OURS.prefix, "security": files}
+    stack = {"var": str(tmp_path), "embedded_kafka": False}
+    path.write_text(dump({"stack": stack, "kafka": kafka, "worker": {"app_id": GROUP}}))
+
+    def run(*given: str) -> Result:
+        return CliRunner().invoke(main, ["topics", *given, "--config", str(path)])
+
+    assert (run("check").exit_code, run("check", "--as", "operator").output) == (0, "as they should be\n")
+    wrong = run("check", "--as", "worker")
+    assert wrong.exit_code == 1
+    assert "this user may not Write topic monitor.state, expected for the role worker" in wrong.stdout
+    kept_for(broker, "3600000")
+    wait(lambda: run("check").exit_code == 1)
+    refused = run("apply")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "the brokers refuse other settings for team_a.monitor.windows" in refused.stderr
+    assert "`homeostat topics plan --acls`" in refused.stderr
+    kept_for(broker, WINDOWS.config["retention.ms"])
+    wait(lambda: run("check").exit_code == 0)
+
+
+def kept_for(broker: SecuredKafka, ms: str) -> None:
+    """By the administrator."""
+    with closing(KafkaAdminClient(**broker.settings.client)) as admin:
+        admin.alter_configs([ConfigResource("TOPIC", OURS.physical(WINDOWS.name), {"retention.ms": ms})])
+
+
+async def test_gateway_and_worker_work_with_a_prefix_and_their_own_accounts(
     broker: SecuredKafka, as_role: Callable[[str], KafkaSettings], tmp_path: Path
 ) -> None:
     """The whole way of a label: journal, shipper, topic, worker, lake."""
@@ -148,22 +186,44 @@ def test_gateway_and_worker_work_with_a_prefix_and_their_own_accounts(
     publish(ours, numbers(20))
     shipper = Shipper(as_role("gateway"), tmp_path / "spool", "test")
     with running(shipper):
-        wait(shipper.drained)
+        await until(shipper.drained)
     ours.close()
-    asyncio.run(_worked(as_role("worker"), tmp_path, 20))
+    async with working(as_role("worker"), tmp_path) as worker:
+        await worker.takes(20)
     found = log.read(as_role("operator"), FEEDBACK, FeedbackGiven)
     assert sorted(each.event.id for each in found) == sorted(numbers(20))
 
 
-async def _worked(kafka: KafkaSettings, var: Path, rows: int) -> None:
+@dataclass(frozen=True, slots=True)
+class RunningWorker:
+    """A worker in this process, and the labels that it took in."""
+
+    task: asyncio.Task[None]
+    storage: Storage
+
+    def ids(self, kind: str) -> list[str]:
+        """Return the ids that begin so, row by row."""
+        parts = Lake.of(self.storage).rows(FEEDBACK, columns=("id",))
+        return [id for part in parts for id in part["id"].to_pylist() if id.startswith(kind)]
+
+    async def takes(self, count: int, kind: str = "") -> list[str]:
+        """Wait for so many labels; return their ids."""
+        async with asyncio.timeout(240):
+            while len(found := self.ids(kind)) < count:
+                assert not self.task.done(), self.task.result()
+                await asyncio.sleep(0.2)
+        return found
+
+
+@asynccontextmanager
+async def working(kafka: KafkaSettings, var: Path) -> AsyncIterator[RunningWorker]:
     stop, storage = asyncio.Event(), Storage(var=var)
-    working = asyncio.create_task(app.run(kafka, small(GROUP), storage, MonitorSettings(), PolicySettings(), stop))
-    async with asyncio.timeout(240):
-        while (table := Lake.of(storage).table(FEEDBACK)) is None or len(table.to_pyarrow_table()) < rows:
-            assert not working.done(), working.result()
-            await asyncio.sleep(0.2)
-    stop.set()
-    await working
+    task = asyncio.create_task(app.run(kafka, small(GROUP), storage, MonitorSettings(), PolicySettings(), stop))
+    try:
+        yield RunningWorker(task, storage)
+    finally:
+        stop.set()
+        await task
 
 
 def test_a_password_that_changes_is_read_again(broker: SecuredKafka, tmp_path: Path) -> None:
@@ -204,7 +264,25 @@ async def test_the_worker_works_by_token_and_by_certificate(broker: SecuredKafka
         appender = Appender(gateway, "test")
         appender.append(FEEDBACK, event(kind), id=kind, time_ms=1)
         appender.close()
-        await _worked(broker.client(kind, security, OURS), tmp_path / kind, 1)
+        async with working(broker.client(kind, security, OURS), tmp_path / kind) as worker:
+            await worker.takes(1, kind)
+
+
+@pytest.mark.system
+async def test_the_worker_goes_on_when_the_broker_ends_its_connections(broker: SecuredKafka, tmp_path: Path) -> None:
+    """Its tokens are good for a few seconds, its labels come for longer."""
+    kafka, ran = broker.client("OAUTH", by_token(tmp_path, "homeostat-worker", SESSION_S), OURS), tmp_path / "ran"
+    ids = [f"ended-{number}" for number in range(12)]
+    with closing(Appender(replace(broker.settings, prefix=OURS.prefix), "test")) as appender:
+        async with working(kafka, tmp_path / "var") as worker:
+            for number, id in enumerate(ids):
+                await asyncio.to_thread(appender.append, FEEDBACK, event(id), id=id, time_ms=1)
+                if not number:
+                    await worker.takes(1, "ended-")
+                    before = len(ran.read_text().splitlines())
+                await asyncio.sleep(1.0)
+            assert sorted(await worker.takes(len(ids), "ended-")) == sorted(ids), "once each"
+            assert len(ran.read_text().splitlines()) >= before + 2, "it came with new tokens"
 
 
 def test_the_topics_of_others_stay_unseen(as_role: Callable[[str], KafkaSettings]) -> None:
