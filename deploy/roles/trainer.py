@@ -14,6 +14,7 @@ from deploy.roles.process import thread_stopped_by_signals, tracer_of
 from deploy.stack.engines import accesses
 
 if TYPE_CHECKING:
+    from deploy.stack.engine import Device
     from retrain.evaluation.engine.own import EngineOrder
     from retrain.runners.interface import Runner
     from retrain.settings import RetrainSettings
@@ -84,9 +85,19 @@ def runner(config: Config, me: str) -> Runner:
     return KubernetesRunner(config.retrain.kubernetes, me)
 
 
+def jobs_device(config: Config) -> Device:
+    """Return what the engine of a job computes on: looked for here where jobs run here. Those of a cluster have what
+    their template gives them, a GPU unless `stack.device` says "cpu"; the trainer's own machine needs none."""
+    from deploy.stack.engine import device
+
+    if config.retrain.runner == "local":
+        return device(config.stack.device)
+    return "cpu" if config.stack.device == "cpu" else "cuda"
+
+
 def engine_order(config: Config) -> EngineOrder | None:
     """Return how an engine is started that evaluations have for themselves; None where the settings want none."""
-    from deploy.stack.engine import EngineProcess, device
+    from deploy.stack.engine import EngineProcess
     from deploy.stack.lifecycle import model_folder
     from retrain.evaluation.engine.own import PORT, EngineOrder
     from retrain.training.prompting import chat_template_for
@@ -94,7 +105,7 @@ def engine_order(config: Config) -> EngineOrder | None:
     stack = config.stack
     if config.retrain.own_engine == "never":
         return None
-    model, kind = model_folder(stack), device(stack.device)
+    model, kind = model_folder(stack), jobs_device(config)
     engine = EngineProcess(model, 0, kind, replace(stack, max_loras=1), chat_template_for(model))
     command = list(engine.command())
     command[command.index("--port") + 1] = PORT

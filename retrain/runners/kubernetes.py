@@ -94,7 +94,7 @@ class KubernetesRunner:
     def _await_end(self, job: str) -> None:
         for _ in self._tries(f"the pods of Job {manifest.job_name(job)} to end"):
             found = self._asked(lambda: self._found(job), "the Job")
-            if found is None or manifest.ended(found) is not None or not manifest.pods(found):
+            if found is None or manifest.ended(found) is not None or manifest.still(found):
                 return
 
     def _hold(self, job: str, holder: str, *, suspend: bool) -> bool:

@@ -79,6 +79,14 @@ def ended(found: Json) -> JobState | None:
     return None
 
 
+def still(found: Json) -> bool:
+    """Check that no pod of a stopped Job runs, nor will: whoever makes its pods has seen that there shall be none."""
+    going = bool(found["metadata"].get("deletionTimestamp"))
+    conditions = found.get("status", {}).get("conditions") or []
+    seen = any(each["type"] == "Suspended" and each["status"] == "True" for each in conditions)
+    return (going or seen) and not pods(found)
+
+
 def pods(found: Json) -> int:
     """Return how many pods of the Job have not ended."""
     status = found.get("status", {})

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 BINARY = "HOMEOSTAT_APISERVER"  # variable: where the binary is, if elsewhere
 BUILT = ROOT / "var" / "apiserver" / "kube-apiserver"
 TOKEN = "administrator"
-START_S = 120.0
+START_S = 300.0
 Json = dict[str, Any]
 
 
@@ -50,10 +50,11 @@ class ApiServer:
         return done.stdout + done.stderr
 
     def can(self, account: str, verb: str, resource: str, namespace: str = "homeostat") -> bool:
-        """Whether an account of the namespace homeostat may do this."""
+        """Whether an account of the namespace homeostat may do this; `resource`: as kubectl takes it, with options."""
         user = f"--as=system:serviceaccount:homeostat:{account}"
+        asked = ["auth", "can-i", verb, *resource.split(), "-n", namespace, user]
         done = subprocess.run(
-            ["kubectl", "--kubeconfig", str(self.kubeconfig), "auth", "can-i", verb, resource, "-n", namespace, user],
+            ["kubectl", "--kubeconfig", str(self.kubeconfig), *asked],
             capture_output=True,
             text=True,
             check=False,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from deploy.roles import run
+from deploy.roles.trainer import engine_order
 from streams.topics import INFERENCE
 from tests.deploy.kubernetes.rendered import FOLDER, OVERLAYS, Json, Rendered, matches, named_secrets, rendered
 
@@ -133,6 +135,11 @@ def test_files_of_the_settings_are_mounted(overlay: Rendered, tmp_path: Path) ->
         "storage": secrets,
         "controller": [config.stack.model, *secrets],
     }
+    mask = config.retrain.pii.mask_key_file
+    assert mask is not None
+    places = {each["name"]: each["mountPath"] for each in overlay.pod("retraining").own["volumeMounts"]}
+    (volume,) = (each for each in overlay.pod("retraining").spec["volumes"] if each["name"] == "mask")
+    assert f"{places['mask']}/{volume['secret']['items'][0]['path']}" == str(mask), "datasets are masked in the job"
     for role, given in wanted.items():
         paths = [path for path in given if path is not None]
         mounted = {each["mountPath"] for each in overlay.pod(role).own["volumeMounts"]}
@@ -168,6 +175,7 @@ def test_an_engine_listens_inside_its_pod_alone(overlay: Rendered, tmp_path: Pat
     arguments = dict(each.removeprefix("--").partition("=")[::2] for each in engine["args"])
     assert (arguments["host"], "ports" in engine) == ("127.0.0.1", False)
     assert config.replica.engine == f"http://127.0.0.1:{arguments['port']}"
+    assert int(arguments["max-model-len"]) == config.stack.max_model_len
     assert int(arguments["max-loras"]) == config.stack.max_loras
     assert int(arguments["max-lora-rank"]) == config.stack.max_lora_rank
     assert arguments["model"] == str(config.stack.model)
@@ -178,6 +186,52 @@ def test_an_engine_ends_after_its_side_car(overlay: Rendered, tmp_path: Path) ->
     (engine,) = (each for each in pod.containers if each["name"] == "vllm")
     waits = engine["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert replica.drain_delay_s + replica.drain_s < waits < pod.spec["terminationGracePeriodSeconds"]
+
+
+def test_a_side_car_has_time_to_read_the_base_model(overlay: Rendered) -> None:
+    """Its probes answer once it knows the model's id, which at the first start it has from the weights."""
+    allowed = {
+        each["name"]: each["startupProbe"]["periodSeconds"] * each["startupProbe"]["failureThreshold"]
+        for each in overlay.pod("vllm").containers
+    }
+    assert allowed["homeostat"] >= allowed["vllm"] >= 600
+
+
+def test_what_is_fetched_has_room_in_its_volume(overlay: Rendered, tmp_path: Path) -> None:
+    """A pod is evicted whose volume outgrows its limit, or whose volumes together outgrow the containers' limits."""
+    for pod in overlay.pods():
+        on_disk = {
+            each["name"]: gibibytes(each["emptyDir"]["sizeLimit"])
+            for each in pod.spec["volumes"]
+            if "emptyDir" in each and each["emptyDir"].get("medium") != "Memory"
+        }
+        limits = [gibibytes(each["resources"]["limits"]["ephemeral-storage"]) for each in pod.containers]
+        if "var" in on_disk:
+            assert sum(limits) > sum(on_disk.values()), pod.name
+    for role in ("controller", "trainer", "vllm"):  # they keep a cache of adapters
+        (var,) = (each for each in overlay.pod(role).spec["volumes"] if each["name"] == "var")
+        room = gibibytes(var["emptyDir"]["sizeLimit"]) * 2**30
+        assert overlay.config(role, tmp_path).storage.cache_gb * 1e9 < 0.9 * room, role
+
+
+def gibibytes(amount: str) -> float:
+    return float(amount.removesuffix("Gi")) if amount.endswith("Gi") else float(amount.removesuffix("Mi")) / 1024
+
+
+def test_a_trainer_without_a_gpu_orders_an_engine_with_one(overlay: Rendered, tmp_path: Path) -> None:
+    """Its jobs have the GPU, in pods of their own."""
+    config = overlay.config("trainer", tmp_path)
+    model = tmp_path / "model"
+    model.mkdir()
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        (model / name).write_text("{}")
+    (model / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    order = engine_order(replace(config, stack=replace(config.stack, model=model)))
+    assert order is not None
+    assert (order.on_gpu, order.always) == (True, True)
+    assert order.command[order.command.index("--max-model-len") + 1] == str(config.stack.max_model_len)
+    assert "nvidia.com/gpu" in overlay.pod("retraining").own["resources"]["limits"]
+    assert "nvidia.com/gpu" not in overlay.pod("trainer").own["resources"]["limits"]
 
 
 def test_every_secret_is_documented(overlay: Rendered) -> None:

@@ -91,9 +91,14 @@ def real(server: ApiServer, settings: KubernetesSettings) -> Cluster:
     from lightkube import Client, KubeConfig
 
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
-    for each in (namespace, template(Path(settings.var)), secret()):
+    server.kubectl("apply", "-f", "-", text=json.dumps(namespace))
+    for name in server.kubectl("get", "jobs", "-n", NAMESPACE, "-o", "name").split():
+        if name.startswith("job.batch/"):  # no controller ends what waits for its pods
+            server.kubectl("patch", name, "-n", NAMESPACE, "--type=merge", "-p", '{"metadata": {"finalizers": null}}')
+    everything = ("jobs,cronjobs", "--all", "-n", NAMESPACE)
+    server.kubectl("delete", *everything, "--cascade=background", "--wait=false")
+    for each in (template(Path(settings.var)), secret()):
         server.kubectl("apply", "-f", "-", text=json.dumps(each))
-    server.kubectl("delete", "jobs", "--all", "-n", NAMESPACE, "--cascade=orphan", "--wait=false")
     config = KubeConfig.from_file(server.kubeconfig)
     return Cluster(lambda: Client(config, namespace=NAMESPACE, trust_env=False), settings, Path(settings.var))
 

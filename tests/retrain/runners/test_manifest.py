@@ -100,3 +100,17 @@ def test_resources_that_the_description_names_go_before_the_templates() -> None:
 def test_it_has_ended_once_its_conditions_say_so(conditions: list[manifest.Json], state: JobState | None) -> None:
     assert manifest.ended({"metadata": {"name": "j"}, "status": {"conditions": conditions}}) == state
     assert manifest.ended({"metadata": {"name": "j"}}) is None
+
+
+def test_a_stopped_job_is_still_once_its_controller_has_seen_that_it_is() -> None:
+    """Before, the controller may make a pod by what it knew."""
+    seen = {"type": "Suspended", "status": "True"}
+    for status, holds in (
+        ({}, False),
+        ({"active": 1}, False),
+        ({"conditions": [{**seen, "status": "False"}]}, False),
+        ({"conditions": [seen], "terminating": 1}, False),
+        ({"conditions": [seen]}, True),
+    ):
+        assert manifest.still({"metadata": {}, "status": status}) is holds, status
+    assert manifest.still({"metadata": {"deletionTimestamp": "2026-12-01T00:00:00Z"}})

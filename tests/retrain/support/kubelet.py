@@ -61,19 +61,19 @@ class Kubelet:
         elif any(each["type"] in ("Complete", "Failed") for each in job.get("status", {}).get("conditions") or []):
             return
         elif spec.get("suspend"):
-            if name in self.pods:
+            if name in self.pods or not job.get("status", {}).get("conditions"):
                 self._end(name)
                 condition = _condition("Suspended", "JobSuspended")
                 self._status(name, {"active": 0, "startTime": None, "conditions": [condition]})
         elif name not in self.pods:
-            self._start(name, spec)
+            self._start(name, spec, begun=bool(job.get("status", {}).get("startTime")))
         elif time.monotonic() - self._began[name] > spec["activeDeadlineSeconds"]:
             self._end(name)
             self._failed(name, "DeadlineExceeded", "Job was active longer than specified deadline")
         elif (status := self.pods[name].poll()) is not None:
             self._ended(name, spec, status)
 
-    def _start(self, name: str, spec: Json) -> None:
+    def _start(self, name: str, spec: Json, *, begun: bool) -> None:
         pod = spec["template"]["spec"]
         container = pod["containers"][0]
         var = next(Path(each["mountPath"]) for each in container["volumeMounts"] if each["name"] == VOLUME)
@@ -85,7 +85,8 @@ class Kubelet:
             self.pods[name] = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
         self.starts += 1
         self._began.setdefault(name, time.monotonic())
-        self._status(name, {"active": 1, "startTime": _now(), "conditions": None})
+        first = {} if begun else {"startTime": _now()}  # a second pod of a Job changes nothing about its beginning
+        self._status(name, {"active": 1, "conditions": None, **first})
 
     def _environment(self, variables: list[Json]) -> dict[str, str]:
         found: dict[str, str] = {}
