@@ -80,7 +80,7 @@ def ended(found: Json) -> JobState | None:
 
 
 def still(found: Json) -> bool:
-    """Check that no pod of a stopped Job runs, nor will: whoever makes its pods has seen that there shall be none."""
+    """Check that no pod of a stopped Job runs, nor will: the Job controller has seen that there shall be none."""
     going = bool(found["metadata"].get("deletionTimestamp"))
     conditions = found.get("status", {}).get("conditions") or []
     seen = any(each["type"] == "Suspended" and each["status"] == "True" for each in conditions)
