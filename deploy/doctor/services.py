@@ -20,6 +20,7 @@ from deploy.stack.lifecycle import Stacked, members
 from deploy.stack.topics import Faults, faults
 from monitor.settings import LabelSettings
 from serving.settings import GatewaySettings
+from serving.sidecar.settings import SideCarSettings
 from streams.log import topic_ids as incarnations
 from streams.log.settings import KafkaSettings
 from streams.log.topic_ids import REMEMBERED, TopicIds
@@ -43,6 +44,8 @@ class Examined(Stacked, Protocol):
     def gateway(self) -> GatewaySettings: ...
     @property
     def labels(self) -> LabelSettings: ...
+    @property
+    def replica(self) -> SideCarSettings: ...
     @property
     def scoring(self) -> ScoringSettings: ...
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from kafka.errors import KafkaError
 
 from deploy.doctor import engines, store
+from deploy.doctor.alive import own_port
 from deploy.doctor.certificates import certificates
 from deploy.doctor.findings import Finding
 from deploy.doctor.labels import labels
@@ -26,7 +27,15 @@ from streams.identity import process_name
 from streams.log.settings import KafkaSettings
 
 Look = Callable[[Examined], Iterator[Finding]]
-DISK = {"gateway": 1, "worker": 2, "controller": 4, "trainer": 20, "storage": 1}  # GiB that should be free
+DISK = {
+    "gateway": 1,
+    "worker": 2,
+    "controller": 4,
+    "trainer": 20,
+    "storage": 1,
+    "renderer": 1,
+    "replica": 4,
+}  # GiB that should be free
 
 
 def examine(role: str, config: Examined) -> list[Finding]:
@@ -51,10 +60,9 @@ def folder(role: str, config: Examined) -> Iterator[Finding]:
 def port(role: str, config: Examined) -> Iterator[Finding]:
     """Check that the role's own port is free, or taken by the role itself."""
     stack = config.stack
-    key = "gateway_admin_port" if role == "gateway" else f"{role}_metrics_port"
-    number = int(getattr(stack, key))
+    key, number = own_port(role, config)
     try:
-        ports.check(number, f"stack.{key}", stack.bind)
+        ports.check(number, key, stack.bind)
     except OSError as error:
         ours = answers_ok(f"http://{stack.here()}:{number}/healthz")
         yield Finding("port", ours, f"{stack.bind}:{number} answers as a role" if ours else str(error), _other(ours))
@@ -134,4 +142,6 @@ LOOKS: dict[str, list[Look]] = {
     "controller": [store.listed, loading, engine_tls, model],
     "trainer": [store.written, loading, engine_tls, model, scoring],
     "storage": [store.written],
+    "renderer": [store.written],
+    "replica": [store.listed],
 }

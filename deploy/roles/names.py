@@ -16,6 +16,7 @@ ROLES = {
     "gateway": RoleLine("answers clients, and keeps what is said in its journal until Kafka has it", "serving"),
     "shipper": RoleLine("takes a gateway's journal to Kafka; gateways start it themselves", "serving"),
     "worker": RoleLine("takes events in, writes the lake, judges, raises alarms", "streams"),
+    "renderer": RoleLine("makes alarms' reports where workers lack Evidently", "reports"),
     "controller": RoleLine("rolls candidates out, and loads adapters into the engines", "serving"),
     "trainer": RoleLine("retrains, and lets candidates prove themselves", "retrain"),
     "replica": RoleLine("stands before one vLLM in its pod: loads, proves and attests what it serves", "serving"),

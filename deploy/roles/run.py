@@ -31,6 +31,10 @@ def run(role: str, config: Config, config_path: Path | None = None, name: str = 
             from deploy.roles.worker import worker
 
             worker(config)
+        case "renderer":
+            from deploy.roles.renderer import renderer
+
+            renderer(config)
         case "controller":
             from deploy.roles.controller import controller
 

@@ -32,6 +32,7 @@ class StackSettings:
     trainer_metrics_port: int = 9104  # and the trainer's
     storage_metrics_port: int = 9105  # and those of the storage's care
     admin_port: int = 9106  # where `homeostat run admin` takes commands; `up` does not start it
+    renderer_metrics_port: int = 9107  # and those of a renderer of its own, which `up` does not start
     engine_ports: tuple[int, ...] = (8001,)  # one vLLM replica each
     device: Literal["auto", "cpu", "cuda"] = "auto"  # what the engine computes on; auto: a GPU where there is one
     max_model_len: int = 1024  # prompt and completion together
@@ -45,7 +46,7 @@ class StackSettings:
     start_timeout_s: float = 600.0  # for a replica to load its model; one minute on an idle machine
 
     def __post_init__(self) -> None:
-        every = {**self.ports(), "admin_port": self.admin_port}
+        every = {**self.ports(), "admin_port": self.admin_port, "renderer_metrics_port": self.renderer_metrics_port}
         for key, port in every.items():
             _require(key, port, 1 <= port <= 65_535, "a port from 1 to 65535")
         _require("bind", self.bind, _is_address(self.bind), "an IPv4 or IPv6 address, such as 0.0.0.0")

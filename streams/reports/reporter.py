@@ -4,10 +4,12 @@ the alarm is out; a report that fails does no harm and can be made again: `pytho
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import signal
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +40,13 @@ TRIES = 3  # a renderer may be killed; and rows of a partition that another work
 WAIT_S = 2.0
 LOOK_S = 10.0  # with a bucket, whether a report is there
 WAITING = 20  # alarms whose report is still to come; more are left out
+
+
+def renders_here() -> bool:
+    """Return whether Evidently is installed; where it is not, `homeostat run renderer` makes the pages."""
+    with suppress(ModuleNotFoundError):
+        return importlib.util.find_spec("evidently") is not None
+    return False
 
 
 class ReportRequest(msgspec.Struct, frozen=True):
@@ -72,11 +81,12 @@ class Reporter:
     lake_lag_s: float = 0.0  # rows are in the lake so long after they were judged
     queue: asyncio.Queue[AlarmRaised] = field(default_factory=lambda: asyncio.LifoQueue(WAITING))
     asked: set[str] = field(default_factory=set)  # alarms that wait or are being rendered
+    renders: bool = field(default_factory=renders_here)  # else a renderer of its own does, and nothing is queued
 
     def ask(self, alarm: AlarmRaised) -> None:
-        """Queue the alarm's report, and return at once. An alarm whose report is on its way, or that has none, is left
-        alone."""
-        if alarm.report is None or alarm.id in self.asked:
+        """Queue the alarm's report, and return at once. An alarm whose report is on its way, or another's work, or that
+        has none, is left alone."""
+        if alarm.report is None or alarm.id in self.asked or not self.renders:
             return
         if self.queue.full():
             log.warning("report left out, too many are waiting", alarm=alarm.id)
@@ -125,13 +135,15 @@ class Reporter:
         log.info("report rendered", alarm=alarm.id, at=alarm.report)
 
 
-def missing(alarms: Iterable[AlarmRaised], store: ObjectStore, since_ms: int = 0) -> list[AlarmRaised]:
-    """Return the newest alarms whose report should be there and is not, as many as may be asked for at once. Those from
-    before `since_ms` are left out: the lake may keep their rows no more."""
+def missing(
+    alarms: Iterable[AlarmRaised], store: ObjectStore, since_ms: int = 0, most: int = WAITING // 2
+) -> list[AlarmRaised]:
+    """Return the newest alarms whose report should be there and is not, `most` of them. Those from before `since_ms`
+    are left out: the lake may keep their rows no more."""
     there = set(store.list(REPORTS))
     wanted = [alarm for alarm in alarms if alarm.report is not None and alarm.time_ms >= since_ms]
     lacking = [alarm for alarm in wanted if page_key(alarm.id) not in there]
-    return lacking[-WAITING // 2 :]
+    return lacking[-most:]
 
 
 def render(request: ReportRequest) -> str:

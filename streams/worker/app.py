@@ -173,7 +173,7 @@ async def _run(kafka: KafkaSettings, worker: Worker, stop: asyncio.Event, taking
     ]
     try:
         await worker.app.start()
-        log.info("worker started", app_id=worker.app.conf.id)
+        log.info("worker started", app_id=worker.app.conf.id, renders_reports=worker.reporter.renders)
         taking(True)
         tasks.append(asyncio.create_task(_freeze_collector(worker)))
         ends = [asyncio.create_task(stop.wait()), asyncio.create_task(worker.app.wait_until_stopped())]

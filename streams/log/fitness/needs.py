@@ -69,6 +69,7 @@ NEEDS: dict[str, RoleNeeds] = {
         RoleNeeds("controller", (*CONTROLLED, RESULTS, SCORES), CONTROLLED),
         RoleNeeds("trainer", (REQUESTS, RESULTS, ROUTES, LEDGER), (REQUESTS, RESULTS, LEDGER)),
         RoleNeeds("replica", (ROUTES, ATTESTATIONS), (ATTESTATIONS,)),
+        RoleNeeds("renderer", (ALARMS,), ()),
         RoleNeeds("storage", (REQUESTS, RESULTS, ROUTES), (REQUESTS, LEDGER)),
         # people at the command line, who put dead letters back and accept topics that were created again
         RoleNeeds(

@@ -29,7 +29,9 @@ def brought(extra: str) -> set[str]:
     while waiting:
         wanted = waiting.pop()
         key = (canonicalize_name(wanted.name), frozenset(wanted.extras))
-        if key not in found:
+        if wanted.name == project["name"]:  # one extra of ours brings another
+            waiting += [Requirement(each) for own in wanted.extras for each in project["optional-dependencies"][own]]
+        elif key not in found:
             found.add(key)
             waiting += _needed(wanted.name, wanted.extras)
     return {name for name, _ in found}

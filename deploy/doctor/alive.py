@@ -1,0 +1,20 @@
+"""Whether a role of this machine lives: for the health checks of containers, which have no curl."""
+
+from __future__ import annotations
+
+from deploy.doctor.services import Examined
+from deploy.stack.engine import answers_ok
+
+
+def own_port(role: str, config: Examined) -> tuple[str, int]:
+    """Return the port at which a role answers probes, with its key in the configuration."""
+    if role == "replica":
+        return "replica.metrics_port", config.replica.metrics_port
+    key = "gateway_admin_port" if role == "gateway" else f"{role}_metrics_port"
+    return f"stack.{key}", int(getattr(config.stack, key))
+
+
+def alive(role: str, config: Examined, timeout_s: float = 5.0) -> bool:
+    """Ask the role's /healthz."""
+    _, port = own_port(role, config)
+    return answers_ok(f"http://{config.stack.here()}:{port}/healthz", timeout_s)

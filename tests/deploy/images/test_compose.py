@@ -1,0 +1,119 @@
+"""`deploy/compose.yaml` fits the settings, the images and itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dashboards.export import DASHBOARDS, DATASOURCE, RULES_FILE, export
+from deploy.config.settings import Config, load
+from deploy.doctor.alive import own_port
+from deploy.roles.names import ROLES
+from tests.deploy.images.composed import FOLDER, composed, ours, role_of
+
+SHIPPED = FOLDER / "images" / "homeostat.toml"
+
+
+def configured(name: str) -> Config:
+    """`load` refuses unknown keys and wrong values."""
+    return load(SHIPPED, ours()[name]["environment"])
+
+
+def test_every_role_is_there_with_each_profile() -> None:
+    alone = set(ROLES) - {"shipper"}  # a gateway's child
+    for profile in ("cpu", "gpu"):
+        there = {role_of(each) for each in ours().values() if profile in each.get("profiles", [profile])}
+        assert there - {""} == alone
+
+
+@pytest.mark.parametrize("name", ours())
+def test_every_variable_is_a_setting_and_every_value_holds(name: str) -> None:
+    config = configured(name)
+    assert config.kafka.bootstrap == "kafka:9092"
+    assert config.stack.bind == "0.0.0.0"
+    assert config.storage.in_bucket
+    assert config.policy.mode == "observe"
+
+
+@pytest.mark.parametrize("name", ours())
+def test_no_role_has_rights_or_a_root_that_it_may_write(name: str) -> None:
+    service = ours()[name]
+    assert (service["user"], service["read_only"], service["cap_drop"]) == ("65532:65532", True, ["ALL"])
+    assert "privileged" not in service
+
+
+def test_ports_are_ours_and_published_on_this_host_alone() -> None:
+    stack = Config().stack
+    published = [port for each in composed()["services"].values() for port in each.get("ports", [])]
+    assert published == ["127.0.0.1:3000:3000", f"127.0.0.1:{stack.gateway_port}:{stack.gateway_port}"]
+
+
+def test_prometheus_asks_every_role_at_its_own_port() -> None:
+    scraped = yaml.safe_load((FOLDER / "compose" / "prometheus.yml").read_text())
+    asked = {job["job_name"]: job["static_configs"][0]["targets"] for job in scraped["scrape_configs"]}
+    alone = [role for role in ROLES if role != "shipper"]
+    assert asked == {f"homeostat-{role}": [f"{role}:{own_port(role, Config())[1]}"] for role in alone}
+    assert scraped["rule_files"] == [RULES_FILE]
+
+
+def test_every_name_that_is_asked_is_a_service_on_the_same_network() -> None:
+    services = composed()["services"]
+    for profile in ("cpu", "gpu"):
+        known = {name for name, each in services.items() if profile in each.get("profiles", [profile])}
+        for each in (services[name] for name in known):
+            for network in each["networks"].values() if isinstance(each["networks"], dict) else ():
+                known = known | set((network or {}).get("aliases", []))
+        assert {*ROLES, "vllm", "kafka", "s3", "mlflow"} - {"shipper"} <= known
+    for name in ("vllm-cpu", "vllm-gpu"):
+        assert list(services[name]["networks"]) == ["engine"], "only the side-car reaches an engine"
+    reaching = [name for name, each in services.items() if "engine" in each["networks"]]
+    assert reaching == ["vllm-cpu", "vllm-gpu", "replica"]
+
+
+def test_the_side_car_attests_the_address_that_gateways_list() -> None:
+    side_car, listed = configured("replica").replica, configured("gateway").replicas
+    assert {side_car.name: side_car.address} == {name: each.url for name, each in listed.items()}
+
+
+def test_every_secret_is_mounted_where_it_is_read_and_made_by_the_script() -> None:
+    table, script = composed(), (FOLDER / "compose" / "secrets.sh").read_text()
+    for name, each in ours().items():
+        texts = str({**each["environment"]} if role_of(each) else {})
+        for secret in table["secrets"]:
+            if f"/run/secrets/{secret}" in texts:
+                assert secret in each["secrets"], name
+    for each in table["secrets"].values():
+        stem = Path(each["file"]).name
+        assert stem in script
+        assert each["file"].startswith("compose/secrets/")
+
+
+def test_volumes_are_named_and_each_role_has_its_own() -> None:
+    table = composed()
+    mounted = [
+        volume.partition(":")[0]
+        for each in table["services"].values()
+        for volume in each.get("volumes", [])
+        if not volume.startswith((".", "/"))
+    ]
+    assert set(mounted) == set(table["volumes"])
+    for name, each in ours().items():
+        kept = [v.partition(":")[0] for v in each.get("volumes", []) if v.endswith(":/var/lib/homeostat")]
+        assert kept == ([role_of(each)] if role_of(each) else []), name
+
+
+def test_grafana_finds_what_export_writes(tmp_path: Path) -> None:
+    written = {str(path.relative_to(tmp_path)) for path in export(tmp_path)}
+    services = composed()["services"]
+    for volume in (*services["grafana"]["volumes"], *services["prometheus"]["volumes"]):
+        host, _, place = volume.partition(":")
+        if host.startswith("./compose/exported/"):
+            part = host.removeprefix("./compose/exported/")
+            assert any(path == part or path.startswith(f"{part}/") for path in written), volume
+            assert "dashboards/homeostat" not in place or place == f"{DASHBOARDS}:ro"
+        elif host.startswith("."):
+            assert (FOLDER / host).is_file()
+    (source,) = yaml.safe_load((FOLDER / "compose" / "datasource.yaml").read_text())["datasources"]
+    assert (source["uid"], source["url"]) == (DATASOURCE, "http://prometheus:9090")
