@@ -108,6 +108,7 @@ LOCAL: Mapping[str, str] = {
     "config": "it prints the defaults of this release",
     "up": "it starts processes on the machine where it is given",
     "down": "it stops processes on the machine where it is given",
+    "health": "it asks a process of the machine where it is given",
     "run": "it is a process of the machine where it is given",
     "key": "it makes a secret, which no other machine should see",
     "gate": "it compares your files, and needs neither Kafka nor the store",

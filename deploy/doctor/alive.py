@@ -10,7 +10,7 @@ def own_port(role: str, config: Examined) -> tuple[str, int]:
     """Return the port at which a role answers probes, with its key in the configuration."""
     if role == "replica":
         return "replica.metrics_port", config.replica.metrics_port
-    key = "gateway_admin_port" if role == "gateway" else f"{role}_metrics_port"
+    key = {"gateway": "gateway_admin_port", "admin": "admin_port"}.get(role, f"{role}_metrics_port")
     return f"stack.{key}", int(getattr(config.stack, key))
 
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from deploy.config.settings import Config
 from deploy.roles import health
 from deploy.roles.attestation_trust import trusted
-from deploy.roles.place import lock_when_free, own_name
-from deploy.roles.process import stopped_by_signals, thread_stopped_by_signals, tracer_of
+from deploy.roles.process import lock_when_free, own_name, stopped_by_signals, thread_stopped_by_signals, tracer_of
 from streams.identity import ADAPTERS, process_name
 from streams.objects.cache import keep_tidy
 

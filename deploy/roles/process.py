@@ -1,20 +1,31 @@
-"""What the processes of the stack have in common: their names, their traces, and how a signal ends them."""
+"""What the processes of the stack have in common: their names, their own folder, their traces, and how a signal ends
+them."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 import socket
 import threading
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import structlog
 
 from deploy.config.settings import Config
+from streams.files import put_new, try_lock
+from streams.identity import process_name
 
 if TYPE_CHECKING:
     from streams.telemetry.tracer import Tracer
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+LOOK_AGAIN_S = 0.5  # at a lock
+PLACE = "place.id"
+
+log = structlog.get_logger()
 
 
 def instance(name: str = "") -> str:
@@ -44,3 +55,27 @@ def thread_stopped_by_signals() -> threading.Event:
     for number in SIGNALS:
         signal.signal(number, lambda *_: stop.set())
     return stop
+
+
+def lock_when_free(path: Path, stop: threading.Event) -> IO[bytes] | None:
+    """Wait until no other process holds the lock; return it, or None where `stop` came first."""
+    waited = False
+    while (lock := try_lock(path)) is None:
+        if not waited:
+            log.warning("another process works in this folder; this one waits for its end", lock=str(path))
+        waited = True
+        if stop.wait(LOOK_AGAIN_S):
+            return None
+    return lock
+
+
+def own_name(config: Config, role: str, name: str = "") -> str:
+    """Return a name that no other process has: after the pod or the host, and after the folder, so that two processes
+    that are called the same are never taken for one. The same after a restart, as long as the folder is there."""
+    return f"{process_name(role, name)}@{_place(config.stack.var)}"
+
+
+def _place(var: Path) -> str:
+    path = var / PLACE
+    put_new(path, secrets.token_hex(4).encode())
+    return path.read_text(encoding="ascii").strip()

@@ -8,8 +8,7 @@ from contextlib import ExitStack
 
 from deploy.config.settings import Config
 from deploy.roles import health
-from deploy.roles.place import lock_when_free
-from deploy.roles.process import thread_stopped_by_signals
+from deploy.roles.process import lock_when_free, thread_stopped_by_signals
 
 
 def storage(config: Config) -> None:

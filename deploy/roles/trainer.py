@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from deploy.config.settings import Config
 from deploy.roles import health
-from deploy.roles.place import lock_when_free, own_name
-from deploy.roles.process import thread_stopped_by_signals, tracer_of
+from deploy.roles.process import lock_when_free, own_name, thread_stopped_by_signals, tracer_of
 from deploy.stack.engines import accesses
 
 if TYPE_CHECKING:

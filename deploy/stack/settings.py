@@ -31,7 +31,7 @@ class StackSettings:
     worker_metrics_port: int = 9103  # and the worker's
     trainer_metrics_port: int = 9104  # and the trainer's
     storage_metrics_port: int = 9105  # and those of the storage's care
-    admin_port: int = 9106  # where `homeostat run admin` takes commands; `up` does not start it
+    admin_port: int = 9108  # where `homeostat run admin` takes commands; `up` does not start it
     renderer_metrics_port: int = 9107  # and those of a renderer of its own, which `up` does not start
     engine_ports: tuple[int, ...] = (8001,)  # one vLLM replica each
     device: Literal["auto", "cpu", "cuda"] = "auto"  # what the engine computes on; auto: a GPU where there is one

@@ -62,7 +62,8 @@ def measured(stack: Path, quick: bool) -> list[Figure]:
             note(f"training {name}")
             after = rights(again, trained(again, seed, folder / str(len(figures)), rehearses=rehearses))
             figures += [shown(name, part, share) for part, share in after.items()]
-            figures.append(figure(f"forgetting: points lost on {OLD}, {name}", before[OLD] - after[OLD], "points"))
+            lost = f"forgetting: points lost on {OLD}, {name}", before[OLD] - after[OLD], "points"
+            figures.append(figure(*lost) if rehearses else Figure(*lost))
     return figures
 
 

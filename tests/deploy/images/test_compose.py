@@ -13,6 +13,7 @@ from deploy.doctor.alive import own_port
 from deploy.roles.names import ROLES
 from tests.deploy.images.composed import FOLDER, composed, ours, role_of
 
+APART = {"shipper", "admin"}  # a gateway's child; the command line has a host of its own
 SHIPPED = FOLDER / "images" / "homeostat.toml"
 
 
@@ -22,7 +23,7 @@ def configured(name: str) -> Config:
 
 
 def test_every_role_is_there_with_each_profile() -> None:
-    alone = set(ROLES) - {"shipper"}  # a gateway's child
+    alone = set(ROLES) - APART
     for profile in ("cpu", "gpu"):
         there = {role_of(each) for each in ours().values() if profile in each.get("profiles", [profile])}
         assert there - {""} == alone
@@ -53,7 +54,7 @@ def test_ports_are_ours_and_published_on_this_host_alone() -> None:
 def test_prometheus_asks_every_role_at_its_own_port() -> None:
     scraped = yaml.safe_load((FOLDER / "compose" / "prometheus.yml").read_text())
     asked = {job["job_name"]: job["static_configs"][0]["targets"] for job in scraped["scrape_configs"]}
-    alone = [role for role in ROLES if role != "shipper"]
+    alone = [role for role in ROLES if role not in APART]
     assert asked == {f"homeostat-{role}": [f"{role}:{own_port(role, Config())[1]}"] for role in alone}
     assert scraped["rule_files"] == [RULES_FILE]
 
@@ -65,7 +66,7 @@ def test_every_name_that_is_asked_is_a_service_on_the_same_network() -> None:
         for each in (services[name] for name in known):
             for network in each["networks"].values() if isinstance(each["networks"], dict) else ():
                 known = known | set((network or {}).get("aliases", []))
-        assert {*ROLES, "vllm", "kafka", "s3", "mlflow"} - {"shipper"} <= known
+        assert {*ROLES, "vllm", "kafka", "s3", "mlflow"} - APART <= known
     for name in ("vllm-cpu", "vllm-gpu"):
         assert list(services[name]["networks"]) == ["engine"], "only the side-car reaches an engine"
     reaching = [name for name, each in services.items() if "engine" in each["networks"]]

@@ -11,7 +11,7 @@ import pytest
 
 from deploy.config.settings import Config
 from deploy.roles import health
-from deploy.roles.place import lock_when_free, own_name
+from deploy.roles.process import lock_when_free, own_name
 from deploy.stack import ports
 from deploy.stack.settings import StackSettings
 from streams.files import probed

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 from deploy.config.settings import Config
-from deploy.roles import place, trainer
+from deploy.roles import process, trainer
 from monitor.settings import PolicySettings
 from retrain.settings import RetrainSettings
 from streams.files import locked
@@ -16,14 +16,14 @@ def test_a_trainer_that_waits_for_another_stops_when_asked_to(tmp_path: Path) ->
     stop = threading.Event()
     with locked(tmp_path / "trainer.lock"):
         threading.Timer(0.1, stop.set).start()
-        assert place.lock_when_free(tmp_path / "trainer.lock", stop) is None
+        assert process.lock_when_free(tmp_path / "trainer.lock", stop) is None
     assert stop.is_set()
 
 
 def test_a_trainer_that_waits_begins_once_the_other_has_ended(tmp_path: Path) -> None:
     found, stop, path = list[object](), threading.Event(), tmp_path / "trainer.lock"
     with locked(path):
-        waiting = threading.Thread(target=lambda: found.append(place.lock_when_free(path, stop)))
+        waiting = threading.Thread(target=lambda: found.append(process.lock_when_free(path, stop)))
         waiting.start()
         waiting.join(0.05)
         assert found == []
