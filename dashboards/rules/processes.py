@@ -6,6 +6,7 @@ from dashboards.rules.rule import Figure, Rule
 
 JOBS = ("gateway", "controller", "worker", "trainer", "storage")
 UNCARED_S = 6 * 3_600
+REFUSED = 'homeostat_attestations_refused_total{reason!="stale"}'  # a replica that is silent has a rule of its own
 UP = 'up{job=~"homeostat-.*"}'
 ABSENT = tuple(f'absent(up{{job="homeostat-{job}"}})' for job in JOBS)
 
@@ -64,6 +65,17 @@ PROCESSES = (
         "The controller loads it again by itself. `homeostat status` says how far its answers are from the proof; "
         "see the page for engines of another type or quantisation.",
         for_="2m",
+    ),
+    Rule(
+        "homeostat-attestations",
+        "Attestations are refused",
+        f"sum by (job, reason) (increase({REFUSED}[5m]))",
+        ("job", "reason"),
+        "critical",
+        "<job> goes on refusing attestations, <amount> in five minutes: <reason>.",
+        "The replicas that they are of get no requests for them. The log of a gateway names each with its reason: is "
+        "`[replicas]` as the replicas are, or does a stranger write to `serving.attestations`?",
+        for_="5m",
     ),
     Rule(
         "homeostat-storage",

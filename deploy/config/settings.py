@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from deploy.config.admin_settings import AdminSettings
@@ -19,6 +19,7 @@ from serving.access_settings import AuditSettings, OidcSettings
 from serving.settings import ControllerSettings, GatewaySettings
 from serving.sidecar.settings import ListedReplica, SideCarSettings, check_list
 from streams.engine_access import EngineAccess
+from streams.log.security.settings import SecuritySettings
 from streams.log.settings import KafkaSettings
 from streams.objects.opening import Storage
 from streams.objects.settings import StorageSettings
@@ -83,7 +84,7 @@ def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Conf
     table = given(Config, path, environment)
     config = build(Config, table, source(path))
     ignored = (problem for key, problem in _ignored(config) if _has(table, key))
-    if problems := [*ignored, *_forgetful(config), *clashes(config.engines), *_unread(config)]:
+    if problems := [*ignored, *_forgetful(config), *clashes(config.engines), *_unread(config), *_plain(config)]:
         raise ConfigError(source(path), problems)
     config = replace(config, monitor=replace(config.monitor, late_labels_s=config.labels.wait_s))
     config = replace(config, retrain=replace(config.retrain, max_lora_rank=config.stack.max_lora_rank))
@@ -142,6 +143,15 @@ def _unread(config: Config) -> Iterator[str]:
     """A job of a cluster reads rows from the store, and leaves its outcome there."""
     if config.retrain.runner == "kubernetes" and not config.storage.url:
         yield 'retrain.runner = "kubernetes" and storage.url is empty: expected a bucket that trainer and Jobs reach'
+
+
+def _plain(config: Config) -> Iterator[str]:
+    """The embedded broker speaks neither TLS nor SASL: with either no process would ever reach it."""
+    security, plain = config.kafka.security, SecuritySettings()
+    named = [each.name for each in fields(security) if getattr(security, each.name) != getattr(plain, each.name)]
+    if config.stack.embedded_kafka and named:
+        given = ", ".join(f"kafka.security.{name}" for name in named)
+        yield f"{given}: not for the embedded broker, set stack.embedded_kafka = false, or leave [kafka.security] out"
 
 
 def _has(table: Table, key: str) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from deploy.doctor import services
+from deploy.doctor import exposure, services
 from deploy.doctor.certificates import broker_certificates
 from deploy.doctor.engines import reached
 from deploy.doctor.findings import Finding
@@ -79,6 +79,7 @@ def stack(config: Examined) -> list[Look]:
         lambda: taken_ports(config),
         lambda: services.brokers(config),
         lambda: broker_certificates(config.kafka.security),
+        lambda: exposure.gateways(config),
         lambda: reached(config, datetime.now(UTC), loads=True) if config.engines else services.engines(config),
         lambda: labels(config),
         lambda: scoring(config),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from deploy.doctor.findings import Finding
 from retrain.claims import namesakes
@@ -11,20 +11,22 @@ from streams.clock import now_ms
 from streams.events import ReplicaAttested, RetrainReported
 from streams.log.read import Record, read
 from streams.log.settings import KafkaSettings
-from streams.topics import ATTESTATIONS, RESULTS
+from streams.topics import ATTESTATIONS, RESULTS, Topic
 
 RECENT_MS = 60_000  # before the log's last attestation
 OTHER = "give each replica a name of its own: engines.NAME, or POD_NAME of its pod"
 POD = "give each a host name or POD_NAME of its own"
 
 
-def names(kafka: KafkaSettings) -> Iterator[Finding]:
-    """Check the log's attestations and claims. Raise KafkaError, and as `read`."""
-    attested = read(kafka, ATTESTATIONS, ReplicaAttested)
-    yield from replicas(attested)
-    results = [record.event for record in read(kafka, RESULTS, RetrainReported)]
-    for name in trainers(results, now_ms()):
-        yield Finding("names", False, f"two trainers are called {name}", POD)
+def names(kafka: KafkaSettings, topics: Collection[Topic]) -> Iterator[Finding]:
+    """Check the log's attestations and claims, as far as they are among the topics that may be read. Raise KafkaError,
+    and as `read`."""
+    if ATTESTATIONS in topics:
+        yield from replicas(read(kafka, ATTESTATIONS, ReplicaAttested))
+    if RESULTS in topics:
+        results = [record.event for record in read(kafka, RESULTS, RetrainReported)]
+        for name in trainers(results, now_ms()):
+            yield Finding("names", False, f"two trainers are called {name}", POD)
 
 
 def replicas(attested: Iterable[Record[ReplicaAttested]]) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -27,12 +28,20 @@ from streams.log.topic_ids import REMEMBERED, TopicIds
 from streams.objects.opening import Storage
 from streams.objects.store import StorageError
 from streams.scoring.settings import ScoringSettings
+from streams.settings import WorkerSettings
 from streams.topics import TOPICS, kept_for
 
 ANSWER_S = 1.5
 CREATES = "`homeostat up` and `homeostat topics apply` create topics that are missing"
 SETS = "`homeostat up` sets what differs"
 OWN = "`homeostat topics apply` sets it, where you have no reason for it"
+
+
+class Certified(Protocol):
+    """The part of the admin API's settings that the doctor reads."""
+
+    @property
+    def tls_cert(self) -> Path | None: ...
 
 
 class Examined(Stacked, Protocol):
@@ -46,6 +55,10 @@ class Examined(Stacked, Protocol):
     def labels(self) -> LabelSettings: ...
     @property
     def replica(self) -> SideCarSettings: ...
+    @property
+    def worker(self) -> WorkerSettings: ...
+    @property
+    def admin(self) -> Certified: ...
     @property
     def scoring(self) -> ScoringSettings: ...
 
@@ -86,8 +99,8 @@ def engines(config: Stacked) -> Iterator[Finding]:
 
 
 def _topics(config: Examined, kafka: KafkaSettings, wrong: Faults) -> Iterator[Finding]:
-    replaced = [] if wrong.missing else _replaced(config, kafka)
-    if not wrong and not replaced:
+    recreated = [] if wrong.missing else list(replaced(config, kafka))
+    if not wrong and not recreated:
         yield Finding("topics", True, "all there, with the partitions and settings they must have")
     for each in wrong.missing:
         yield _away(config, "topics", each, CREATES)
@@ -95,21 +108,22 @@ def _topics(config: Examined, kafka: KafkaSettings, wrong: Faults) -> Iterator[F
         yield Finding("topics", False, each.rpartition("; ")[0], each.rpartition("; ")[2])
     for each in wrong.differing:
         yield Finding("topics", False, each, SETS if config.stack.embedded_kafka else OWN, needed=False)
-    for error in replaced:
-        detail, _, remedy = str(error).rpartition(". ")
-        yield Finding("topics", False, detail, remedy)
+    yield from recreated
 
 
-def _replaced(config: Examined, kafka: KafkaSettings) -> list[incarnations.TopicRecreated]:
+def replaced(config: Examined, kafka: KafkaSettings) -> Iterator[Finding]:
+    """Check that topics are those that the lake knows."""
     store = config.kept.objects(ANSWER_S)
     try:
         names = [topic.name for topic in REMEMBERED if topic.name in incarnations.known(store)]
     except StorageError:  # a check of its own says so
-        return []
+        return
     if not names:
-        return []
+        return
     with closing(TopicIds(kafka)) as topic_ids:
-        return incarnations.recreated(store, topic_ids.of(names))
+        for error in incarnations.recreated(store, topic_ids.of(names)):
+            detail, _, remedy = str(error).rpartition(". ")
+            yield Finding("topics", False, detail, remedy)
 
 
 def _away(config: Stacked, name: str, detail: str, remedy: str) -> Finding:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from kafka.errors import KafkaError
 
-from deploy.doctor import engines, store
+from deploy.doctor import engines, exposure, store
 from deploy.doctor.alive import own_port
-from deploy.doctor.certificates import certificates
+from deploy.doctor.certificates import broker_certificates, certificates
 from deploy.doctor.findings import Finding
+from deploy.doctor.fitness import at_brokers
 from deploy.doctor.labels import labels
-from deploy.doctor.names import names
 from deploy.doctor.scoring import scoring
-from deploy.doctor.services import Examined, brokers
+from deploy.doctor.services import Examined
 from deploy.stack import ports
 from deploy.stack.base_models import base_model_ids
 from deploy.stack.broker import KafkaAway, reached
@@ -35,12 +36,13 @@ DISK = {
     "storage": 1,
     "renderer": 1,
     "replica": 4,
+    "admin": 1,
 }  # GiB that should be free
 
 
 def examine(role: str, config: Examined) -> list[Finding]:
     """Check what the role needs; nothing that lasts is changed."""
-    common: list[Look] = [lambda _: named(role), lambda each: folder(role, each), lambda each: port(role, each), kafka]
+    common: list[Look] = [lambda _: named(role), *(partial(look, role) for look in (folder, port, kafka))]
     return [finding for look in [*common, *LOOKS[role]] for finding in look(config)]
 
 
@@ -70,21 +72,26 @@ def port(role: str, config: Examined) -> Iterator[Finding]:
         yield Finding("port", True, f"{stack.bind}:{number} is free")
 
 
-def kafka(config: Examined) -> Iterator[Finding]:
-    """Check brokers and topics, and who is called what in the log."""
-    yield from brokers(config)
-    if (found := _reached(config)) is not None:
-        try:
-            yield from names(found)
-        except (KafkaError, OSError, LookupError, ValueError) as error:
-            yield Finding("names", False, f"the log cannot be read: {error}", "see what is wrong with Kafka above")
+def kafka(role: str, config: Examined) -> Iterator[Finding]:
+    """Check brokers, what the role may do there, and the certificates by which they know each other."""
+    yield from broker_certificates(config.kafka.security)
+    yield from at_brokers(role, config)
 
 
 def tls(config: Examined) -> Iterator[Finding]:
-    """Check when the certificates that this role shows or checks by will end."""
+    """Check when the certificates that a gateway shows or checks by will end."""
     gateway = config.gateway
-    given = {"gateway.tls_cert": gateway.tls_cert, "gateway.engine_ca": gateway.engine_ca}
-    yield from certificates({key: path for key, path in given.items() if path}, datetime.now(UTC))
+    yield from _of_files({"gateway.tls_cert": gateway.tls_cert, "gateway.engine_ca": gateway.engine_ca})
+
+
+def side_car_tls(config: Examined) -> Iterator[Finding]:
+    """Check the same of a side-car."""
+    yield from _of_files({"replica.tls_cert": config.replica.tls_cert, "replica.client_ca": config.replica.client_ca})
+
+
+def admin_tls(config: Examined) -> Iterator[Finding]:
+    """Check the same of the admin API."""
+    yield from _of_files({"admin.tls_cert": config.admin.tls_cert})
 
 
 def engine_tls(config: Examined) -> Iterator[Finding]:
@@ -125,6 +132,10 @@ def model(config: Examined) -> Iterator[Finding]:
             yield Finding("model", False, detail, "one base model for all: stack.model, stack.model_id, the engine's")
 
 
+def _of_files(files: Mapping[str, Path | None]) -> Iterator[Finding]:
+    yield from certificates({key: path for key, path in files.items() if path}, datetime.now(UTC))
+
+
 def _reached(config: Examined) -> KafkaSettings | None:
     try:
         return reached(config.kafka)
@@ -137,11 +148,12 @@ def _other(ours: bool) -> str:
 
 
 LOOKS: dict[str, list[Look]] = {
-    "gateway": [asking, tls, engine_tls, labels],
+    "gateway": [asking, tls, engine_tls, labels, exposure.gateways],
     "worker": [store.written, scoring, labels],
     "controller": [store.listed, loading, engine_tls, model],
     "trainer": [store.written, loading, engine_tls, model, scoring],
     "storage": [store.written],
     "renderer": [store.written],
-    "replica": [store.listed],
+    "replica": [store.listed, side_car_tls],
+    "admin": [store.written, admin_tls, exposure.admin_api],
 }

@@ -17,6 +17,7 @@ import structlog
 from deploy.config.settings import Config
 from streams.files import put_new, try_lock
 from streams.identity import process_name
+from streams.log.ending import ENDING
 
 if TYPE_CHECKING:
     from streams.telemetry.tracer import Tracer
@@ -45,7 +46,7 @@ def stopped_by_signals() -> asyncio.Event:
     """Return an event of the running loop that SIGTERM and SIGINT set."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in SIGNALS:
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, _end, stop)
     return stop
 
 
@@ -53,8 +54,13 @@ def thread_stopped_by_signals() -> threading.Event:
     """Return an event for threads that SIGTERM and SIGINT set."""
     stop = threading.Event()
     for number in SIGNALS:
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: _end(stop))
     return stop
+
+
+def _end(stop: asyncio.Event | threading.Event) -> None:
+    stop.set()
+    ENDING.set()
 
 
 def lock_when_free(path: Path, stop: threading.Event) -> IO[bytes] | None:

@@ -25,12 +25,14 @@ CAUGHT_UP_S = 5.0  # to read the routes before the first look at the engine; wit
 
 
 def replica(config: Config) -> None:
-    """Serve until SIGTERM or SIGINT, then leave a tombstone and let requests under way end."""
+    """Serve until SIGTERM or SIGINT, then leave a tombstone and let requests under way end. Raise ValueError where
+    a file of the settings cannot be used."""
     from serving.routes.follower import Follower
     from serving.routes.trust import everyone
     from streams.log.fitness.role import watch_role
     from streams.objects.cache import keep_tidy
 
+    check_key(config.replica)
     watch_role(config.kafka, "replica")
     stop, (base, former) = threading.Event(), base_model_ids(config.stack)
     signed = attestations(config, base)
@@ -46,6 +48,14 @@ def replica(config: Config) -> None:
     finally:
         stop.set()
         follower.close()
+
+
+def check_key(settings: SideCarSettings) -> None:
+    """Raise ValueError where the engine's key cannot be read: else only the first request would show it."""
+    try:
+        settings.behind().bearer()
+    except ValueError as error:
+        raise ValueError(f"replica.engine_key_file: {error}") from error
 
 
 def attestations(config: Config, base_model: str) -> Attestations:
@@ -76,7 +86,7 @@ async def _serve(config: Config, follower: Follower, signed: Attestations, forme
         ours = Reconciler(
             engine_settings(config),
             own,
-            engine.VllmAdmin(session, settings.engine),
+            engine.VllmAdmin(session, settings.engine, access=settings.behind()),
             follower.table,
             writer.append,
             config.kept.trees(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 
 import structlog
 
@@ -18,6 +19,8 @@ RESTART_S = 2.0
 
 def worker(config: Config) -> None:
     """Run Faust until SIGTERM or SIGINT; start it again where it gives up: unacknowledged records come again."""
+    from kafka.errors import KafkaError
+
     from streams.ingest.judgement import by_metric
     from streams.log.availability import Presence
     from streams.scoring.judges import ReplyJudges
@@ -38,9 +41,11 @@ def worker(config: Config) -> None:
                 await app.run(
                     config.kafka, settings, storage, config.monitor, config.policy, stop, judges, models, note
                 )
-            except (RuntimeError, LookupError, OSError) as error:  # a topic or the store may be away for a while
-                log.error("worker is started again", error=str(error))
-                await asyncio.sleep(RESTART_S)
+            except (RuntimeError, LookupError, OSError, KafkaError) as error:  # what it needs may be away for a while
+                if not stop.is_set():
+                    log.error("worker is started again", error=str(error))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), RESTART_S)
 
     with Presence(config.kafka, "worker") as presence, health.store_watched(config) as stored:
         begun = lambda: "" if taking.is_set() else "no partition is taken yet"  # noqa: E731

@@ -6,8 +6,8 @@ import asyncio
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
@@ -20,6 +20,7 @@ from retrain.data import manifest
 from retrain.data.example import Example
 from retrain.evaluation.comparison import PATIENCE_S, REFUSED, TOO_LONG
 from retrain.evaluation.engine.lease import EvaluationLease, held
+from retrain.evaluation.engine.slot import session_to
 from retrain.evaluation.evaluate import EngineAnswer, answers, context, loaded
 from retrain.evaluation.limits import AnswerLimits, context_of, limits
 from retrain.settings import RetrainSettings
@@ -27,6 +28,7 @@ from retrain.tensor_file import contents
 from retrain.training.backends.contract import ADAPTER, OnStep, TrainingOrder, TrainingResult, write_order
 from retrain.training.backends.process import run_training
 from retrain.training.prompting import load_tokenizer
+from streams.engine_access import EngineAccess
 from streams.files import put
 from streams.identity import ADAPTER_FILES
 from streams.objects.opening import Storage
@@ -47,7 +49,8 @@ class ScoredRows(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """A comparison on one dataset of the store. `training` trains what is ordered in a folder."""
+    """A comparison on one dataset of the store. `training` trains what is ordered in a folder; `engines`: how those
+    that others run are reached, by address."""
 
     stored: Storage
     dataset: str  # its digest
@@ -55,6 +58,7 @@ class Contest:
     scorer: Scorer
     settings: RetrainSettings
     training: Callable[[Path, int, OnStep], TrainingResult] = run_training
+    engines: Mapping[str, EngineAccess] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -63,7 +67,7 @@ class Contest:
 
     def entered(self, each: Contender, report: OnStep) -> Contestant:
         """Train the candidate and ask it the rows, once no other evaluation has the engine. Raise TrainingFailed,
-        EvaluationRefused, LeaseLost or aiohttp.ClientError."""
+        EvaluationRefused, LeaseLost, NoEngineKey or aiohttp.ClientError."""
         model = Path(each.model).resolve()
         check_model(model)
         folder = self.folder / each.name
@@ -118,7 +122,7 @@ class Contest:
         bound = limits(load_tokenizer(model), self.rows, self.settings.max_tokens, context_of(model))
         timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
         async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
+            session_to(self.engines.get(each.engine), timeout) as session,
             loaded(session, each.engine, {each.name: adapter}, evaluation=lease.by) as names,
         ):
             own = await context(session, each.engine) or bound.context

@@ -224,6 +224,9 @@ def _stale(name: str, evaluation: str, before_s: float) -> bool:
 
 async def _models(session: aiohttp.ClientSession, engine: str) -> list[dict[str, object]]:
     async with session.get(f"{engine}/v1/models") as response:
+        if response.status != 200:
+            answer = (await response.text())[:300]
+            raise EvaluationRefused(f"{engine}/v1/models: status {response.status}, expected 200: {answer}")
         body = await response.json()
     return [dict(model) for model in body["data"]]
 

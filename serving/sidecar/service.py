@@ -29,7 +29,7 @@ async def serve(
     certificate: Certificate | None = None,
 ) -> None:
     """Serve until `stop`, then attest that it goes, answer on until gateways know, and let requests under way end."""
-    pool = EnginePool()
+    pool = engine_pool(settings)
     server = Listener(SideCar(settings.engine, pool, ours, signed, settings.timeout_s), limits(settings))
     await server.start(settings.host, settings.port, certificate)
     own = signed.replica
@@ -46,6 +46,11 @@ async def serve(
     await asyncio.sleep(settings.drain_delay_s)
     await server.drain(settings.drain_s)
     pool.close()
+
+
+def engine_pool(settings: SideCarSettings) -> EnginePool:
+    """Return connections to the engine, with its key."""
+    return EnginePool(engines={settings.engine: settings.behind()})
 
 
 def limits(settings: SideCarSettings) -> Limits:

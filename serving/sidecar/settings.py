@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from monitor.validation import require
+from streams.engine_access import EngineAccess
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 PATTERN = re.compile(r"[A-Za-z0-9*](?:[A-Za-z0-9._*-]{0,251}[A-Za-z0-9*])?")
@@ -26,6 +27,7 @@ class SideCarSettings:
     """How `homeostat run replica` listens, signs, and reaches its engine."""
 
     engine: str = "http://127.0.0.1:8000"  # the vLLM that it stands before; nothing else should reach that
+    engine_key_file: Path | None = None  # holds the key that vLLM was started with (--api-key); read again on a change
     name: str = ""  # in attestations; empty: $POD_NAME, else the host's name
     host: str = "127.0.0.1"  # address that gateways reach
     port: int = 8200  # likewise
@@ -43,6 +45,7 @@ class SideCarSettings:
 
     def __post_init__(self) -> None:
         require(self, "engine", _is_address(self.engine), "http://host:port or https://host:port")
+        require(self, "engine", not self.engine.rstrip("/").endswith("/v1"), "the address before /v1")
         address = not self.address or _is_address(self.address)
         require(self, "address", address, "http://host:port or https://host:port, or none")
         named = not self.name or NAME.fullmatch(self.name) is not None
@@ -64,6 +67,10 @@ class SideCarSettings:
         if not NAME.fullmatch(name):
             raise ValueError(f"replica.name is {name!r}, expected letters, digits, '.', '_' and '-'")
         return name
+
+    def behind(self) -> EngineAccess:
+        """Return how the engine is reached. Raise ValueError for an address that ends with /v1."""
+        return EngineAccess(url=self.engine, key_file=self.engine_key_file)
 
     def reached(self) -> str:
         """Return the address for gateways. Raise ValueError where none is set and `host` is every address."""

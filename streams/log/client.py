@@ -2,7 +2,7 @@
 
 kafka-python tries for its whole time and then raises a timeout, also where the broker has refused the password: here
 the refusal is raised at once. And where no broker answers it leaves threads and files behind: here nothing is left,
-since clients try again and again."""
+since clients try again and again. A process that is to end waits for no broker (`ending`)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from kafka import errors as kafka_errors
 from kafka.net.compat import KafkaNetClient
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
+
+from streams.log.ending import ENDING
 
 REFUSED = (
     kafka_errors.AuthorizationError,
@@ -40,7 +42,11 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]
 
     async def _connect(self, node: Any, conn: Any, **more: Any) -> None:
         conn.config.update(self._secrets())  # upstream has those of the client's beginning
-        await super()._connect(node, conn, **more)
+        try:
+            await super()._connect(node, conn, **more)
+        except Exception as error:
+            if isinstance(error, REFUSED) or not ENDING.is_set():
+                raise  # else the connection has the error already, for whoever waits for it
 
     def bootstrap(self, *args: Any, **more: Any) -> None:
         """Connect, and close the client where that fails: upstream leaves a thread and four files behind."""
@@ -52,9 +58,10 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]
             raise
 
     def update_backoff(self, node_id: object) -> Any:
-        """Raise a refusal at once. Upstream calls this while it handles a try's error; should it call it elsewhere one
-        day, the error is a timeout again."""
-        if isinstance(error := sys.exception(), REFUSED):
+        """Raise a refusal at once, and any error of a first connection once the process is to end. Upstream calls this
+        while it handles a try's error; should it call it elsewhere one day, the error is a timeout again."""
+        error = sys.exception()
+        if isinstance(error, REFUSED) or (error is not None and ENDING.is_set() and not self.bootstrapped):
             raise error
         return super().update_backoff(node_id)
 

@@ -23,6 +23,7 @@ DAWN = "1970-01-01 {} +0000 UTC"
 ALIAS = 'alias="support"'
 V1, V2 = (f'{ALIAS}, version="v{n}"' for n in (1, 2))
 WORKERS = [f'job="homeostat-worker", instance="worker-{n}:9103"' for n in (1, 2)]
+GATEWAY = 'job="homeostat-gateway", instance="g:1"'
 EVERYBODY = {f'up{{job="homeostat-{job}", instance="{job}:1"}}': "1x120" for job in JOBS}
 
 
@@ -134,6 +135,14 @@ CASES = [
          {"replica": "e1", "version": "v1"}, figures={"since": DAWN.format("00:50:00")}),
     Case("homeostat-proof", "proven at the second loading",
          {'homeostat_replica_proof_failed_info{replica="e1", version="v1"}': "0x59 1 0x60"}),
+    Case("homeostat-attestations", "a forged answer each second",
+         {f'homeostat_attestations_refused_total{{reason="signature", {GATEWAY}}}': "0x49 0+60x60"},
+         {"job": "homeostat-gateway", "reason": "signature"},
+         figures={"amount": "300", "since": DAWN.format("00:51:00")}),
+    Case("homeostat-attestations", "those that lay in the log at a start",
+         {f'homeostat_attestations_refused_total{{reason="unsigned", {GATEWAY}}}': "0x56 3x60"}),
+    Case("homeostat-attestations", "a replica that is silent",
+         {f'homeostat_attestations_refused_total{{reason="stale", {GATEWAY}}}': "0+1x120"}),
     Case("homeostat-lake", "away for three minutes, with a worker that begins again and again",
          {'homeostat_lake_unwritten_seconds{topic="inference.events"}': "0x57 60 120 180 0 240 300 360 0 420"},
          {"topic": "inference.events"}, at=64, figures={"amount": "6m 0s", "since": DAWN.format("00:59:00")}),

@@ -12,7 +12,7 @@ from rich.console import Console
 from deploy.config.settings import Config
 from deploy.operator.rows import read_file
 from deploy.show.meter import meter
-from deploy.stack.engines import accesses
+from deploy.stack.engines import accesses, by_address
 from deploy.stack.lifecycle import model_folder
 from retrain.choice.candidates import Contender, checked
 from retrain.choice.contest import Contest
@@ -49,7 +49,7 @@ def compare(
     digest, asked = _dataset(stored, alias, rows, dataset, config.retrain)
     if len(asked) < LEAST:
         raise ValueError(f"rows to answer: {len(asked)}, expected at least {LEAST}: give more labelled rows")
-    contest = Contest(stored, digest, asked, scorer, config.retrain)
+    contest = Contest(stored, digest, asked, scorer, config.retrain, engines=by_address(config.engines))
     contestants = []
     for each in given:
         with meter(console, f"training {each.name}") as progress:

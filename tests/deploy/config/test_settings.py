@@ -85,6 +85,16 @@ def test_beside_own_brokers_the_embedded_ones_port_is_refused(tmp_path: Path) ->
         load(written(tmp_path, own + "kafka_port = 9093\n"), {})
 
 
+def test_security_for_the_embedded_broker_is_refused_by_name(tmp_path: Path) -> None:
+    text = "[kafka.security]\nca = '/ca.pem'\nprotocol = 'SSL'\n"
+    with pytest.raises(ConfigError, match=r"kafka\.security\.protocol, kafka\.security\.ca: .*stack\.embedded_kafka"):
+        load(written(tmp_path, text), {})
+    with pytest.raises(ConfigError, match=r"kafka\.security\.ca: not for the embedded broker"):
+        load(written(tmp_path, ""), {"HOMEOSTAT__KAFKA__SECURITY__CA": "/ca.pem"})
+    own = load(written(tmp_path, f"[stack]\nembedded_kafka = false\n{text}"), {})
+    assert own.kafka.security.ca == Path("/ca.pem")
+
+
 def every(kind: Any, at: str = "") -> Iterator[tuple[str, Any]]:
     """Each setting's key, and the class that has it."""
     for name, hint in get_type_hints(kind).items():

@@ -124,6 +124,7 @@ TOGETHER: dict[str, dict[str, str]] = {  # what another setting must be, for thi
     "storage.pages": {"storage.url": "s3://bucket"},
     "storage.options": {"storage.url": "s3://bucket"},
 }
+OWN_BROKERS = {"stack.embedded_kafka": "false"}
 DECIDED: dict[str, tuple[str, object]] = {
     "controller.max_loras": ("6", 6),
     "controller.max_lora_rank": ("32", 32),
@@ -162,7 +163,8 @@ def found(config: object, key: str) -> object:
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda each: each.key)
 def test_every_setting_can_come_from_the_environment(setting: Setting) -> None:
     text, expected = other(setting)
-    others = {VARIABLES[key]: value for key, value in TOGETHER.get(setting.key, {}).items()}
+    together = OWN_BROKERS if setting.key.startswith("kafka.security.") else {}
+    others = {VARIABLES[key]: value for key, value in {**together, **TOGETHER.get(setting.key, {})}.items()}
     read = found(load(None, {setting.variable: text, **others}), setting.key)
     assert read == expected != setting.default
 

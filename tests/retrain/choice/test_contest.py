@@ -14,7 +14,9 @@ from retrain.choice.contest import Contest
 from retrain.choice.decision import choose, shown
 from retrain.data import manifest
 from retrain.evaluation.engine.lease import EvaluationLease, LeaseLost
+from retrain.evaluation.evaluate import EvaluationRefused
 from retrain.settings import RetrainSettings
+from streams.engine_access import EngineAccess
 from streams.objects.opening import Storage
 from streams.scoring.scorer import Scorer
 from tests.retrain.support.engine import Engine
@@ -79,6 +81,24 @@ def test_it_asks_only_once_no_other_evaluation_has_the_engine(model_dir: Path, t
     assert not job.renew()
     with pytest.raises(LeaseLost):
         job.check()
+
+
+def test_an_engine_of_others_is_shown_its_key(model_dir: Path, tmp_path: Path) -> None:
+    rows = [LabelledRow(f"question {number}", "a").example() for number in range(8)]
+    dataset, key = shared_out(rows, 0.5), tmp_path / "key"
+    key.write_text("s3cret\n")
+    stored, settings = Storage(var=tmp_path), RetrainSettings(threads=1)
+    listed = manifest.store(stored.trees(), dataset, alias="support (compared)", base_model="", since_ms=0)
+    scorer, engine = Scorer.of("exact_match", "support", tmp_path), Named()
+    engine.key = "s3cret"
+    recipe = str(ranked(tmp_path / "good", 2))
+    with engine.apart(75.0) as url:
+        each = Contender(name="good", recipe=recipe, model=str(model_dir), engine=url)
+        given = stored, listed.digest, dataset.validation, scorer, settings, here
+        with pytest.raises(EvaluationRefused, match="/v1/models: status 401, expected 200"):
+            Contest(*given).entered(each, silent)
+        found = Contest(*given, {url: EngineAccess(url=url, key_file=key)}).entered(each, silent)
+    assert len(found.scores) == len(dataset.validation)
 
 
 class Named(Engine):

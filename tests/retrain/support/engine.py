@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from aiohttp.typedefs import Handler
 
 
 class Engine:
@@ -31,6 +32,7 @@ class Engine:
         self.context = 0
         self.most_held = 0  # adapters at once
         self.asked: list[dict[str, Any]] = []
+        self.key = ""  # that a request must show; empty: any may ask
         self.calling: list[dict[str, Any]] = []  # tools that every adapter calls, instead of words
 
     async def models(self, _: web.Request) -> web.Response:
@@ -73,10 +75,16 @@ class Engine:
         choice |= {"finish_reason": self.broken_off.get(question, finish)}
         return web.json_response({"choices": [choice]}, status=self.status)
 
+    @web.middleware
+    async def _admitted(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if self.key and request.headers.get("authorization") != f"Bearer {self.key}":
+            return web.json_response({"error": "Unauthorized"}, status=401)
+        return await handler(request)
+
     @asynccontextmanager
     async def serving(self, keep_idle_s: float = 75.0) -> AsyncIterator[str]:
         """Its address, while entered. A connection that is idle for so long is closed."""
-        app = web.Application()
+        app = web.Application(middlewares=[self._admitted])
         app.add_routes(
             [
                 web.get("/v1/models", self.models),

@@ -70,6 +70,18 @@ async def test_inference_goes_to_the_engine_byte_by_byte(
     assert scene.behind.bodies[-1] == scene.behind.bodies[-2]
 
 
+async def test_the_engine_gets_its_own_key_and_none_of_a_client(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    scene = SideCarScene(tmp_path / "store")
+    scene.key_file = tmp_path / "key"
+    scene.key_file.write_text("s3cret\n")
+    async with scene.serving():
+        (version, *_) = await scene.served("one")
+        body, theirs = {"model": version, **ASKED}, {"authorization": "Bearer of-a-client"}
+        async with http.post(f"{scene.url}/v1/chat/completions", json=body, headers=theirs) as reply:
+            assert reply.status == 200
+    assert [each["authorization"] for each in scene.behind.headers] == ["Bearer s3cret"]
+
+
 async def test_no_admin_path_reaches_the_engine(scene: SideCarScene) -> None:
     port = int(scene.url.rpartition(":")[2])
     for method in ("GET", "POST", "DELETE", "PUT"):

@@ -33,6 +33,7 @@ def test_its_address_is_one_that_can_be_asked() -> None:
     ("wrong", "expected"),
     [
         ({"engine": "localhost:8000"}, "engine is 'localhost:8000', expected http://host:port"),
+        ({"engine": "http://vllm:8000/v1"}, "expected the address before /v1"),
         ({"name": "a/b"}, "name is 'a/b', expected letters"),
         ({"port": 0}, "port is 0, expected a port"),
         ({"timeout_s": 0.0}, "timeout_s is 0.0, expected a positive number"),

@@ -13,13 +13,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from serving.gateway.engines.pool import EnginePool
 from serving.gateway.http.listener import Listener
 from serving.replica.reconciler import Reconciler
 from serving.routes.statement import public_text, sign
 from serving.settings import Replica
 from serving.sidecar.proxy import SideCar
-from serving.sidecar.service import limits
+from serving.sidecar.service import engine_pool, limits
 from serving.sidecar.settings import ListedReplica, SideCarSettings
 from serving.sidecar.signing import Attestations
 from streams import codec
@@ -85,13 +84,15 @@ class SideCarScene(ReplicaScene):
         super().__init__(root)
         self.behind, self.name = FakeEngine(), name
         self.engine_url = ""  # another engine's behind it
+        self.key_file: Path | None = None  # of the engine
         self.stop = asyncio.Event()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[SideCarScene]:
         async with self.behind:
-            settings = SideCarSettings(engine=self.engine_url or self.behind.url, body_limit_bytes=100_000)
-            self.pool = EnginePool()
+            engine = self.engine_url or self.behind.url
+            settings = SideCarSettings(engine=engine, engine_key_file=self.key_file, body_limit_bytes=100_000)
+            self.pool = engine_pool(settings)
             self.signed = Attestations(Replica(self.name, ""), BASE, KEY)
             trees = in_folder(self.root)
             table, seal = (lambda: self.routing), (lambda each: self.signed.seal(each))

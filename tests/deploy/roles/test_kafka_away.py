@@ -1,0 +1,78 @@
+"""Each role, as a process, ends with 0 and in time when it is asked to while Kafka is away: else a supervisor would
+take a rollout in an outage for a crash, and kill what it waits for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from deploy.config.settings import Config
+from deploy.config.toml import dump
+from deploy.doctor.alive import own_port
+from deploy.roles.names import ROLES
+from deploy.stack import ports
+from deploy.stack.engine import answers_ok
+from serving.gateway.access.keys import Key, entry
+from tests.support.tiny_model import model
+from tests.support.waiting import wait
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[3]
+GRACE_S = 25.0  # Kubernetes gives 30
+WORKING_S = 4.0  # from its first answer on: it has tried to reach Kafka by then, and tries again
+ALONE = [role for role in ROLES if role != "shipper"]  # a gateway's child, ends with it
+
+
+def keyed(path: Path) -> Path:
+    path.write_text(entry(Key.of("team", "key", ["admin"])))
+    path.chmod(0o600)
+    return path
+
+
+def written(role: str, folder: Path) -> tuple[Path, int]:
+    """The role's configuration, without Kafka and without an engine, and the port where it answers probes."""
+    port, clients = ports.free(2)
+    key = own_port(role, Config())[0].partition(".")[2]
+    stack = {
+        "var": str(folder / "var"),
+        "embedded_kafka": False,
+        "gateway_port": clients,
+        **({} if role == "replica" else {key: port}),
+        **({"model": str(model(folder / "model"))} if role == "trainer" else {"model_id": "llama@0123456789ab"}),
+    }
+    parts: dict[str, dict[str, object]] = {
+        "stack": stack,
+        "kafka": {"bootstrap": "127.0.0.1:1"},
+        "gateway": {"keys_file": str(keyed(folder / "keys.toml"))},
+        "replica": {"metrics_port": port, "port": clients, "engine": "http://127.0.0.1:1"},
+    }
+    path = folder / "homeostat.toml"
+    path.write_text(dump(parts) + '[engines.gpu0]\nurl = "http://127.0.0.1:1"\n')
+    return path, port
+
+
+@pytest.mark.parametrize("role", ALONE)
+def test_a_role_ends_well_and_in_time_without_kafka(role: str, tmp_path: Path) -> None:
+    path, port = written(role, tmp_path)
+    command = [sys.executable, "-m", "deploy.cli", "run", role, "--config", str(path)]
+    log = tmp_path / "log"
+    with log.open("wb") as file:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(command, env=environment, stdout=file, stderr=file, cwd=tmp_path)
+    try:
+        url = f"http://127.0.0.1:{port}/healthz"
+        wait(lambda: answers_ok(url) or process.poll() is not None, what=f"{role} to answer")
+        time.sleep(WORKING_S)
+        assert process.poll() is None, log.read_text()
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(timeout=GRACE_S)
+    finally:
+        process.kill()
+        process.wait()
+    assert (code, "Traceback" in log.read_text()) == (0, False), log.read_text()
