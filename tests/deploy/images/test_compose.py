@@ -13,7 +13,8 @@ from deploy.doctor.alive import own_port
 from deploy.roles.names import ROLES
 from tests.deploy.images.composed import FOLDER, composed, ours, role_of
 
-APART = {"shipper", "admin"}  # a gateway's child; the command line has a host of its own
+APART = {"shipper"}  # a gateway's child
+UNMEASURED = {*APART, "admin"}  # it has no metrics
 SHIPPED = FOLDER / "images" / "homeostat.toml"
 
 
@@ -48,13 +49,14 @@ def test_no_role_has_rights_or_a_root_that_it_may_write(name: str) -> None:
 def test_ports_are_ours_and_published_on_this_host_alone() -> None:
     stack = Config().stack
     published = [port for each in composed()["services"].values() for port in each.get("ports", [])]
-    assert published == ["127.0.0.1:3000:3000", f"127.0.0.1:{stack.gateway_port}:{stack.gateway_port}"]
+    own = [f"127.0.0.1:{port}:{port}" for port in (stack.gateway_port, stack.admin_port)]
+    assert published == ["127.0.0.1:3000:3000", *own]
 
 
 def test_prometheus_asks_every_role_at_its_own_port() -> None:
     scraped = yaml.safe_load((FOLDER / "compose" / "prometheus.yml").read_text())
     asked = {job["job_name"]: job["static_configs"][0]["targets"] for job in scraped["scrape_configs"]}
-    alone = [role for role in ROLES if role not in APART]
+    alone = [role for role in ROLES if role not in UNMEASURED]
     assert asked == {f"homeostat-{role}": [f"{role}:{own_port(role, Config())[1]}"] for role in alone}
     assert scraped["rule_files"] == [RULES_FILE]
 

@@ -20,6 +20,7 @@ from tests.support.extras.hidden import brought
 ROOT = Path(__file__).parents[3]
 IMAGES = ROOT / "deploy" / "images"
 FILES = {"gateway": ["serving"], "worker": ["streams"], "renderer": ["reports"]}
+FILES |= {"admin": ["serving", "streams", "retrain", "dashboards"]}  # what its commands need
 FILES |= {"trainer-cpu": ["retrain", "engine-cpu"], "trainer-gpu": ["retrain", "engine-gpu"]}
 LOCKED = [name for name in FILES if name != "trainer-gpu"]  # the lock has vLLM for CPUs
 DOCKERFILE = (IMAGES / "Dockerfile").read_text()
@@ -46,10 +47,9 @@ def test_versions_are_the_locks(name: str) -> None:
     assert {(canonicalize_name(each.name), str(each.specifier)) for each in requirements(name)} <= locked
 
 
-@pytest.mark.parametrize("name", ["gateway", "worker", "renderer"])
-def test_an_image_has_all_that_its_extra_brings_and_nothing_else(name: str) -> None:
-    (extra,) = FILES[name]
-    assert here(requirements(name)) == brought(extra)
+@pytest.mark.parametrize("name", ["gateway", "worker", "renderer", "admin"])
+def test_an_image_has_all_that_its_extras_bring_and_nothing_else(name: str) -> None:
+    assert here(requirements(name)) == set().union(*map(brought, FILES[name]))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -76,7 +76,7 @@ def test_evidently_is_in_the_renderers_image_alone() -> None:
 
 
 def test_every_target_runs_its_role_and_asks_its_health_at_its_port() -> None:
-    assert set(TARGETS) == {"gateway", "worker", "renderer", "trainer", "replica"} <= set(ROLES)
+    assert set(TARGETS) == {"gateway", "worker", "renderer", "trainer", "replica", "admin"} <= set(ROLES)
     for role, text in TARGETS.items():
         assert f'CMD ["run", "{role}"]' in text
         assert f'CMD ["homeostat", "health", "{role}"]' in text

@@ -15,7 +15,7 @@ from tests.support.api_server import ApiServer, api_server
 __all__ = ["api_server"]  # a fixture
 pytestmark = [pytest.mark.system, pytest.mark.k8s]
 OPERATORS = Path(__file__).with_name("operators.yaml")
-ACCOUNTS = ("gateway", "worker", "controller", "storage", "vllm", "retraining", "trainer")
+ACCOUNTS = ("gateway", "worker", "controller", "storage", "renderer", "admin", "vllm", "retraining", "trainer")
 TRAINER = {
     *((verb, "jobs.batch") for verb in ("create", "get", "patch", "delete")),
     ("get", "cronjobs.batch/homeostat-retraining"),

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.system, pytest.mark.k8s, pytest.mark.timeout(900)]
 PAGE = FOLDER.parents[1] / "docs" / "installing.md"
 BLOCKS = re.findall(r"^```console\n(.*?)^```", PAGE.read_text().partition("## Kubernetes")[2], re.DOTALL | re.MULTILINE)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
-NAMED = "homeostat-(signing|replica|keys)"
+NAMED = "homeostat-(signing|replica|keys|admin)"
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_every_command_of_the_page_works_in_its_order(empty: ApiServer, tmp_path
         if kind != "configmap":  # of which the second apply made another
             assert f"{kind}" in empty.kubectl("-n", "homeostat", "get", kind, name, "-o", "jsonpath={.kind}").lower()
     secrets = empty.kubectl("-n", "homeostat", "get", "secrets", "-o", "name")
-    assert set(re.findall(NAMED, secrets)) == {"signing", "replica", "keys"}
+    assert set(re.findall(NAMED, secrets)) == {"signing", "replica", "keys", "admin"}
     assert re.search(r"^[A-Za-z0-9+/]{43}=$", printed, re.MULTILINE), "the side-cars' public key"
     assert "HOMEOSTAT__POLICY__MODE: act" in run(["kubectl kustomize deploy/kubernetes/overlays/mine"], checkout, empty)
     keys = checkout / "secrets" / "keys.toml"

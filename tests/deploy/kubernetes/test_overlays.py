@@ -15,7 +15,7 @@ from tests.deploy.kubernetes.rendered import FOLDER, OVERLAYS, Json, Rendered, m
 
 pytestmark = pytest.mark.system
 
-ROLES = ("gateway", "worker", "controller", "storage", "trainer", "vllm")
+ROLES = ("gateway", "worker", "controller", "storage", "renderer", "admin", "trainer", "vllm")
 MODULES = {"vllm": "replica"}  # the role whose process stands in those pods
 INSTALLING = FOLDER.parents[1] / "docs" / "installing.md"
 
@@ -76,6 +76,8 @@ def test_ports_are_those_of_the_settings(overlay: Rendered, tmp_path: Path) -> N
             "worker": {"metrics": stack.worker_metrics_port},
             "controller": {"metrics": stack.controller_metrics_port},
             "storage": {"metrics": stack.storage_metrics_port},
+            "renderer": {"metrics": stack.renderer_metrics_port},
+            "admin": {"admin": stack.admin_port},
             "trainer": {"metrics": stack.trainer_metrics_port},
         }
         if role in wanted:
@@ -130,10 +132,8 @@ def test_files_of_the_settings_are_mounted(overlay: Rendered, tmp_path: Path) ->
     wanted = {
         "gateway": [config.gateway.keys_file, *secrets],
         "vllm": [config.replica.key_file, config.stack.model],
-        "trainer": [config.stack.model, *secrets],
-        "worker": secrets,
-        "storage": secrets,
-        "controller": [config.stack.model, *secrets],
+        "trainer": [config.stack.model],
+        "admin": [config.stack.model, config.gateway.keys_file, *secrets, config.admin.tls_cert, config.admin.tls_key],
     }
     mask = config.retrain.pii.mask_key_file
     assert mask is not None
@@ -208,10 +208,33 @@ def test_what_is_fetched_has_room_in_its_volume(overlay: Rendered, tmp_path: Pat
         limits = [gibibytes(each["resources"]["limits"]["ephemeral-storage"]) for each in pod.containers]
         if "var" in on_disk:
             assert sum(limits) > sum(on_disk.values()), pod.name
-    for role in ("controller", "trainer", "vllm"):  # they keep a cache of adapters
+    for role in ("controller", "admin", "trainer", "vllm"):  # they keep a cache of adapters
         (var,) = (each for each in overlay.pod(role).spec["volumes"] if each["name"] == "var")
         room = gibibytes(var["emptyDir"]["sizeLimit"]) * 2**30
         assert overlay.config(role, tmp_path).storage.cache_gb * 1e9 < 0.9 * room, role
+
+
+def test_calls_of_the_admin_api_have_room_for_their_files(overlay: Rendered, tmp_path: Path) -> None:
+    settings = overlay.config("admin", tmp_path).admin
+    (tmp,) = (each for each in overlay.pod("admin").spec["volumes"] if each["name"] == "tmp")
+    assert settings.at_once * settings.upload_bytes < 0.9 * gibibytes(tmp["emptyDir"]["sizeLimit"]) * 2**30
+
+
+def test_probes_ask_a_port_of_the_pod_as_it_answers(overlay: Rendered, tmp_path: Path) -> None:
+    for role in ROLES:
+        pod, encrypted = overlay.pod(role), role == "admin"
+        for name in ("startupProbe", "livenessProbe", "readinessProbe"):
+            asked = pod.own[name]["httpGet"]
+            assert (asked["port"] in pod.ports(), asked.get("scheme") == "HTTPS") == (True, encrypted), role
+            assert asked["path"] == ("/readyz" if name == "readinessProbe" else "/healthz")
+    assert overlay.config("admin", tmp_path).admin.tls_cert is not None
+
+
+def test_a_role_whose_settings_bring_no_base_model_has_none(overlay: Rendered, tmp_path: Path) -> None:
+    """A controller reads it for engines that it looks after itself: here the side-cars do."""
+    mounted = {pod.role for pod in overlay.pods() if "model" in pod.volumes}
+    assert mounted == {"trainer", "retraining", "vllm", "admin"}
+    assert overlay.config("controller", tmp_path).replicas
 
 
 def gibibytes(amount: str) -> float:

@@ -6,18 +6,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.deploy.kubernetes.rendered import COMPONENT, OVERLAYS, Json, Rendered, matches, rendered
+from tests.deploy.kubernetes.rendered import COMPONENT, OVERLAYS, Json, Rendered, matches, named_secrets, rendered
 
 pytestmark = pytest.mark.system
 
 OPEN = "anywhere"  # an address outside the namespace
 KAFKA, HTTPS, API, MLFLOW = 9092, 443, 6443, 5000
-ROLES = ("gateway", "worker", "controller", "storage", "trainer", "vllm")
+ROLES = ("gateway", "worker", "controller", "storage", "renderer", "admin", "trainer", "vllm")
 REACHES = {  # role -> addresses outside that it may reach, by port
     "gateway": {KAFKA, HTTPS},
     "worker": {KAFKA, HTTPS},
     "controller": {KAFKA, HTTPS},
     "storage": {KAFKA, HTTPS},
+    "renderer": {KAFKA, HTTPS},
+    "admin": {KAFKA, HTTPS, MLFLOW},
     "vllm": {KAFKA, HTTPS},
     "trainer": {KAFKA, HTTPS, API, MLFLOW},
     "retraining": {HTTPS, MLFLOW},
@@ -139,9 +141,33 @@ def test_clients_and_operators_reach_their_port_of_the_gateway(overlay: Rendered
     }
 
 
+def test_operators_alone_reach_the_admin_api(overlay: Rendered) -> None:
+    port = overlay.pod("admin").ports()["admin"]
+    operators = {"homeostat/operators": "true"}
+    assert enters(overlay, "admin", port, {"namespace": operators})
+    monitoring = {"kubernetes.io/metadata.name": "monitoring"}
+    others: list[dict[str, str]] = [{}, {"homeostat/clients": "true"}, monitoring, {"homeostat/operators": ""}]
+    assert not any(enters(overlay, "admin", port, {"namespace": labels}) for labels in others)
+    assert not any(enters(overlay, "admin", port, {"pod": {**pod.labels, **operators}}) for pod in overlay.pods())
+
+
+def test_secrets_are_where_they_are_used_alone(overlay: Rendered) -> None:
+    """The keys of the environment, of buckets and of MLflow, and of brokers are each role's."""
+    everyone = {"homeostat-storage", "homeostat-tracking", "homeostat-kafka"}
+    found = {pod.role: set(named_secrets(pod.spec)) - everyone for pod in overlay.pods()}
+    assert {role: names for role, names in found.items() if names} == {
+        "gateway": {"homeostat-signing", "homeostat-keys"},
+        "admin": {"homeostat-signing", "homeostat-keys", "homeostat-admin"},
+        "vllm": {"homeostat-replica"},
+        "retraining": {"homeostat-signing"},
+    }
+    (volume,) = (each for each in overlay.pod("retraining").spec["volumes"] if "homeostat-signing" in str(each))
+    assert [each["key"] for each in volume["secret"]["items"]] == ["mask"]
+
+
 def test_prometheus_reaches_every_role(overlay: Rendered) -> None:
     monitoring = {"namespace": {"kubernetes.io/metadata.name": "monitoring"}}
-    for role in ROLES:
+    for role in (role for role in ROLES if role != "admin"):  # it has no metrics
         assert enters(overlay, role, overlay.pod(role).ports()["metrics"], monitoring)
 
 

@@ -19,6 +19,7 @@ from deploy.roles import names
 from deploy.stack import ports
 from streams.log.settings import KafkaSettings
 from streams.topics import INFERENCE
+from tests.deploy.images.test_dockerfile import FILES
 from tests.streams.support import oracle
 from tests.streams.support.lakes import at
 from tests.streams.support.traffic import produce, served
@@ -46,9 +47,9 @@ def imported(extra: str, modules: list[str]) -> str:
     return done.stderr.strip().rpartition("\n")[2] if done.returncode else ""
 
 
-def named(role: str) -> list[str]:
-    """The modules that a role's own module imports, late ones included."""
-    tree = ast.parse((ROOT / "deploy" / "roles" / f"{role}.py").read_text())
+def named(path: Path) -> list[str]:
+    """The modules that a module imports from, late ones included."""
+    tree = ast.parse(path.read_text())
     return [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
 
 
@@ -59,8 +60,24 @@ def test_what_is_hidden_is_what_the_extra_does_not_bring() -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_finds_all_that_it_imports(role: str) -> None:
-    modules = ["deploy.cli", "deploy.commands.stack", "deploy.roles.run", f"deploy.roles.{role}", *named(role)]
+    modules = [
+        "deploy.cli",
+        "deploy.commands.stack",
+        "deploy.roles.run",
+        f"deploy.roles.{role}",
+        *named(ROOT / "deploy" / "roles" / f"{role}.py"),
+    ]
     assert imported(ROLES[role], modules) == ""
+
+
+def test_commands_find_all_that_they_import_in_the_admins_image() -> None:
+    modules = {
+        module
+        for folder in ("admin", "backtest", "commands", "operator", "show")
+        for path in (ROOT / "deploy" / folder).rglob("*.py")
+        for module in named(path)
+    }
+    assert imported(",".join(FILES["admin"]), sorted(modules)) == ""
 
 
 @pytest.mark.parametrize("role", ALONE)

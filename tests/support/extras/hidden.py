@@ -60,8 +60,8 @@ class Hidden(MetaPathFinder):
 
 
 def hide(extra: str = os.environ.get("HOMEOSTAT_EXTRA", "")) -> None:
-    """From now on; what is imported already stays."""
-    there = {"homeostat", *brought(extra)}
+    """From now on; what is imported already stays. `extra`: one, or several with commas between."""
+    there = {"homeostat", *(name for each in extra.split(",") for name in brought(each))}
     hidden = {
         module: owners[0]
         for module, owners in metadata.packages_distributions().items()
