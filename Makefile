@@ -13,7 +13,7 @@ PURE    := not kafka and not vllm and not loop and not system
 # anew, half a minute of processor time for vLLM, torch or Faust.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo check lint quick test test-system test-k8s test-images test-azure bench bench-serving bench-journal bench-streams bench-monitor bench-storage bench-traffic bench-retrain bench-peers lock lock-images clean
+.PHONY: help setup demo check lint quick test test-system test-k8s test-images test-azure bench bench-serving bench-journal bench-streams bench-monitor bench-storage bench-traffic bench-retrain bench-anywhere bench-peers lock lock-images clean
 
 help:
 	@echo "make demo    set everything up and show the closed loop on this machine"
@@ -94,7 +94,7 @@ test-azure: setup
 	npm install --silent --no-fund --no-audit --prefix var/azurite azurite@3
 	PATH="$(CURDIR)/var/azurite/node_modules/.bin:$$PATH" $(BIN)/pytest -q -m system -k azure
 
-bench: bench-serving bench-journal bench-streams bench-monitor bench-storage bench-traffic bench-retrain
+bench: bench-serving bench-journal bench-streams bench-monitor bench-storage bench-traffic bench-retrain bench-anywhere
 
 bench-serving: setup
 	$(BIN)/python -m tests.bench.serving
@@ -124,6 +124,10 @@ bench-traffic: setup
 
 bench-retrain: setup
 	$(BIN)/python -m tests.bench.retrain
+
+# Ten minutes of it are an outage of Kafka; its last part runs three brokers.
+bench-anywhere: setup
+	$(BIN)/python -m tests.bench.anywhere
 
 lock: | $(BIN)/uv
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra all --universal --python-version 3.11 \

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench.serving import engine_kills, kills, latency, memory, side_cars, streaming, swaps
+from tests.bench.serving import engine_kills, kills, latency, memory, streaming, swaps
 from tests.bench.serving import ten_thousand as malformed
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.parts import command
@@ -19,7 +19,6 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "streams": streaming.measured,
     "memory": memory.measured,
     "swaps": swaps.measured,
-    "side-cars": side_cars.measured,
     "kills": kills.measured,
     "engine-kills": engine_kills.measured,
     "malformed": malformed.measured,

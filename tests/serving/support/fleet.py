@@ -20,6 +20,7 @@ from deploy.stack import ports
 from serving.routes.statement import public_text
 from streams.events import ReplicaAttested
 from streams.log.read import read
+from streams.log.settings import KafkaSettings
 from streams.objects.settings import StorageSettings
 from streams.topics import ATTESTATIONS
 from tests.serving.support.adapter_files import BASE, store
@@ -68,7 +69,7 @@ class Fleet:
         wait(lambda: ports.answers(member.engine_port), "the engine")
 
     def start_side_car(self, member: FleetMember) -> None:
-        own = {"NAME": member.name, "PORT": member.port, "METRICS_PORT": member.metrics_port, "BASE_MODEL": BASE}
+        own = {"NAME": member.name, "PORT": member.port, "METRICS_PORT": member.metrics_port}
         own |= {"ENGINE": f"http://127.0.0.1:{member.engine_port}", "KEY_FILE": self.place.folder / "replica.pem"}
         own |= {"DRAIN_DELAY_S": 2 * POLL_S}
         environment = {f"HOMEOSTAT__REPLICA__{key}": str(value) for key, value in own.items()}
@@ -76,7 +77,9 @@ class Fleet:
             environment["HOMEOSTAT__STORAGE__CACHE"] = str(self.place.folder / f"cache-{member.name}")
         module = "tests.serving.support.side_car_process"
         command = [sys.executable, "-m", module, str(member.off_s), str(self.place.path)]
-        with (self.place.folder / f"{member.name}.log").open("ab") as log:
+        logs = self.place.folder / "log"
+        logs.mkdir(exist_ok=True)
+        with (logs / f"{member.name}.log").open("ab") as log:
             member.side_car = subprocess.Popen(command, env={**os.environ, **environment}, stderr=log, stdout=log)
 
     def kill(self, member: FleetMember) -> float:
@@ -106,17 +109,23 @@ def fleet(
     clocks_off_s: tuple[float, float] = (0.0, 0.0),
     adapters: Mapping[str, str] | None = None,
     storage: StorageSettings | None = None,
+    brokers: KafkaSettings | None = None,
+    gateways: int = 1,
 ) -> Iterator[Fleet]:
-    """Both side-cars serve the first adapter, and the gateway is ready. `adapters`: those that are in the store, by
-    version; None: two in the folder. `storage`: the bucket that they are in; each side-car has its own cache."""
+    """Both side-cars serve the first adapter, and the gateways are ready. `adapters`: those that are in the store, by
+    version; None: two in the folder. `storage`: the bucket that they are in; each side-car has its own cache.
+    `brokers`: those of others, with their topics; None: one of its own."""
     free = ports.free(6)
     members = [
         FleetMember(f"r{i}", free[3 * i], free[3 * i + 1], free[3 * i + 2], off_s)
         for i, off_s in enumerate(clocks_off_s)
     ]
-    listed = {each.name: {"url": each.url, "public_key": public_text(KEY)} for each in members}
-    kept = {"url": storage.url, "options": dict(storage.options)} if storage is not None else {}
-    place = Place(folder, {"gateway": SETTINGS, "replicas": listed, "controller": {"drain_s": 0.5}, "storage": kept})
+    listed: dict[str, object] = {each.name: {"url": each.url, "public_key": public_text(KEY)} for each in members}
+    kept: dict[str, object] = {"url": storage.url, "options": dict(storage.options)} if storage is not None else {}
+    gateway: dict[str, object] = {**SETTINGS, "default_key": True}
+    controller: dict[str, object] = {"drain_s": 0.5}
+    sections = {"gateway": gateway, "replicas": listed, "controller": controller, "storage": kept}
+    place = Place(folder, sections | _elsewhere(brokers) | {"stack": _stack(brokers, gateways)})
     pem = folder / "replica.pem"
     pem.touch(mode=0o600)
     pem.write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -124,12 +133,12 @@ def fleet(
     made = Fleet(place, members, dict(stored))
     place.records = Records(place.config, made.adapters)
     try:
-        with place.running("kafka"):
+        with place.running(*(() if brokers else ("kafka",))):
             place.records.route(next(iter(made.adapters)))
             for member in members:
                 made.start_engine(member)
                 made.start_side_car(member)
-            place.start("gateway")
+            place.start(*place.config.stack.gateways())
             first = next(iter(made.adapters))
             wait(lambda: sum(first in each.versions for each in made.attested().values()) == 2, "both attest")
             wait(place.ready, "the gateway is ready")
@@ -137,6 +146,16 @@ def fleet(
             yield made
     finally:
         made.stop()
+
+
+def _elsewhere(brokers: KafkaSettings | None) -> dict[str, dict[str, object]]:
+    names = ("bootstrap", "prefix", "replication", "min_insync")
+    return {"kafka": {name: getattr(brokers, name) for name in names}} if brokers else {}
+
+
+def _stack(brokers: KafkaSettings | None, gateways: int) -> dict[str, object]:
+    more = ports.free(gateways - 1) if gateways > 1 else []
+    return {"model_id": BASE, "embedded_kafka": brokers is None, "more_gateway_admin_ports": more}
 
 
 def serving(place: Place) -> int:

@@ -43,6 +43,8 @@ class Place:
             "engine_ports": others,
         }
         asked = dict(settings or {})
+        if not asked.get("stack", {}).get("embedded_kafka", True):
+            del own["kafka_port"]
         self.folder, self.path = folder, folder / "homeostat.toml"
         self.path.write_text(dump({**asked, "stack": {**asked.get("stack", {}), **own}}))
         self.config: Config = load_config(self.path, {})

@@ -1,0 +1,130 @@
+"""How long `homeostat pause` takes to answer while Kafka is away: given on the spot, and through the admin API.
+
+    python -m tests.bench.anywhere --only pause [--quick]
+
+Away in two ways: nobody listens at the address, and somebody takes connections and says nothing. Each answer is a
+process with all that it loads; its processor time, and that of the command which the admin API starts for it, is next
+to it, for a busy machine makes seconds longer and work hardly."""
+
+from __future__ import annotations
+
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from deploy.config.toml import dump
+from deploy.stack import ports
+from serving.gateway.access.keys import Key, entry
+from tests.bench.anywhere.goals import figure
+from tests.bench.tools.figures import Figure
+from tests.bench.tools.progress import note
+from tests.bench.tools.scratch import scratch
+from tests.support.waiting import wait
+
+TRIES, TOKEN = 5, "of-this-measurement-alone"
+Settings = Mapping[str, Mapping[str, object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How long one took. `cpu_s`: processor time of all processes that worked for it."""
+
+    wall_s: float
+    cpu_s: float
+
+
+def measured(quick: bool) -> list[Figure]:
+    """Both ways to be away, both ways to ask."""
+    tries = 2 if quick else TRIES
+    with scratch("pause") as folder, listening() as silent:
+        (folder / "log").mkdir()
+        ways = {"Kafka refuses": f"127.0.0.1:{ports.free(1)[0]}", "Kafka is silent": silent}
+        return [each for way, address in ways.items() for each in _asked(folder / way.split()[-1], way, address, tries)]
+
+
+def _asked(folder: Path, way: str, address: str, tries: int) -> list[Figure]:
+    folder.mkdir()
+    stack = {"var": str(folder / "var"), "embedded_kafka": False}
+    here = written(folder / "here.toml", {"stack": stack, "kafka": {"bootstrap": address}})
+    note(f"{way}: pause, {tries} times here and {tries} times through the admin API")
+    at_hand = [paused(here, address) for _ in range(tries)]
+    with serving(folder, address) as (server, elsewhere):
+        sent = [paused(elsewhere, address, server) for _ in range(tries)]
+    return [*told(f"pause, {way}, given here", at_hand), *told(f"pause, {way}, through the admin API", sent)]
+
+
+def told(what: str, answers: list[Answer]) -> list[Figure]:
+    """Seconds, and the work in them."""
+    wall = [each.wall_s for each in answers]
+    tries = f"{len(answers)} tries, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    return [
+        figure(f"{what}: median", statistics.median(wall), "s", tries),
+        Figure(f"{what}: longest", max(wall), "s"),
+        Figure(f"{what}: processor time, median", statistics.median(each.cpu_s for each in answers), "s"),
+    ]
+
+
+def paused(config: Path, address: str, server: psutil.Process | None = None) -> Answer:
+    """One answer. Raise RuntimeError for another than that Kafka is away."""
+    command = [sys.executable, "-m", "deploy.cli", "pause", "--config", str(config)]
+    worked_s, began = _worked_s(server), time.monotonic()
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    wall_s = time.monotonic() - began
+    if done.returncode != 1 or f"Kafka at {address} " not in done.stderr:
+        raise RuntimeError(
+            f"pause ended with {done.returncode}, expected that Kafka is away: {done.stderr or done.stdout}"
+        )
+    time.sleep(0.1 if server else 0.0)  # the command that the server started is counted once the server has reaped it
+    return Answer(wall_s, _worked_s(server) - worked_s)
+
+
+def _worked_s(server: psutil.Process | None) -> float:
+    """Processor time of the server, and of all children that it and this process have reaped."""
+    mine = psutil.Process().cpu_times()
+    worked = mine.children_user + mine.children_system
+    return float(worked + (sum(server.cpu_times()[:4]) if server else 0.0))
+
+
+@contextmanager
+def serving(folder: Path, address: str) -> Iterator[tuple[psutil.Process, Path]]:
+    """`homeostat run admin` as a process, and the configuration of somebody elsewhere who has a key for it."""
+    (port,) = ports.free(1)
+    keys, token = folder / "keys.toml", folder / "token"
+    for path, text in ((keys, entry(Key.of("ann", TOKEN, ["admin"]))), (token, TOKEN)):
+        path.touch(mode=0o600)
+        path.write_text(text)
+    stack = {"var": str(folder / "served"), "embedded_kafka": False, "admin_port": port}
+    config: Settings = {"stack": stack, "kafka": {"bootstrap": address}, "gateway": {"keys_file": str(keys)}}
+    path = written(folder / "served.toml", config)
+    elsewhere: Settings = {"admin": {"url": f"http://127.0.0.1:{port}", "token_file": str(token)}}
+    command = [sys.executable, "-m", "deploy.cli", "run", "admin", "--config", str(path)]
+    with (folder.parent / "log" / f"admin-{folder.name}.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        wait(lambda: ports.answers(port), "the admin API")
+        yield psutil.Process(process.pid), written(folder / "elsewhere.toml", elsewhere)
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def written(path: Path, settings: Settings) -> Path:
+    """The settings as a file."""
+    path.write_text(dump(settings))
+    return path
+
+
+@contextmanager
+def listening() -> Iterator[str]:
+    """An address that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1_024) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
