@@ -1,4 +1,4 @@
-"""What runs where others run things: `python -m tests.bench.anywhere [--only PART[,PART]] [--quick] [--engine KIND]`.
+"""What runs where others run things: `python -m tests.bench.anywhere [--only PART[,PART]] [--quick]`.
 
 Prints a table and writes `var/bench/anywhere.json`; the figures of parts that were not asked for stay in it. A part is
 a function `(quick) -> list[Figure]`: add its line to `PARTS`, and its goals to `goals.toml`."""

@@ -30,6 +30,7 @@ from tests.bench.tools.progress import note
 from tests.bench.tools.scratch import scratch
 from tests.support.waiting import wait
 
+LONGEST_S = 60.0  # for an answer: the part breaks off
 TRIES, TOKEN = 5, "of-this-measurement-alone"
 Settings = Mapping[str, Mapping[str, object]]
 
@@ -77,7 +78,7 @@ def paused(config: Path, address: str, server: psutil.Process | None = None) -> 
     """One answer. Raise RuntimeError for another than that Kafka is away."""
     command = [sys.executable, "-m", "deploy.cli", "pause", "--config", str(config)]
     worked_s, began = _worked_s(server), time.monotonic()
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=LONGEST_S)
     wall_s = time.monotonic() - began
     if done.returncode != 1 or f"Kafka at {address} " not in done.stderr:
         raise RuntimeError(
@@ -110,11 +111,13 @@ def serving(folder: Path, address: str) -> Iterator[tuple[psutil.Process, Path]]
     with (folder.parent / "log" / f"admin-{folder.name}.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        wait(lambda: ports.answers(port), "the admin API")
+        wait(lambda: ports.answers(port) or process.poll() is not None, "the admin API")
+        if process.poll() is not None:
+            raise RuntimeError(f"the admin API ended with {process.returncode} at its start; see {log.name}")
         yield psutil.Process(process.pid), written(folder / "elsewhere.toml", elsewhere)
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait()
 
 
 def written(path: Path, settings: Settings) -> Path:
