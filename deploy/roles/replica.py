@@ -12,7 +12,7 @@ from deploy.config.settings import Config
 from deploy.roles import health
 from deploy.roles.attestation_trust import trusted
 from deploy.roles.controller import engine_settings
-from deploy.roles.process import stopped_by_signals
+from deploy.roles.process import stopped_by_signals, thread_stopped_by_signals
 from deploy.stack.base_models import base_model_ids
 
 if TYPE_CHECKING:
@@ -32,9 +32,10 @@ def replica(config: Config) -> None:
     from streams.log.fitness.role import watch_role
     from streams.objects.cache import keep_tidy
 
+    stop = thread_stopped_by_signals()
     check_key(config.replica)
     watch_role(config.kafka, "replica")
-    stop, (base, former) = threading.Event(), base_model_ids(config.stack)
+    base, former = base_model_ids(config.stack)
     signed = attestations(config, base)
     routes = config.stack.var / "routes" / f"replica-{signed.replica.name}.json"
     follower = Follower(config.kafka, routes, "replica", trust=trusted(config) if config.replicas else everyone)
@@ -44,7 +45,7 @@ def replica(config: Config) -> None:
     keep_tidy(config.kept.trees(), config.storage.cache_gb, stop)
     try:
         with health.answering(config, config.replica.metrics_port, health.first(looks)):
-            asyncio.run(_serve(config, follower, signed, former))
+            asyncio.run(_serve(config, follower, signed, former, stop))
     finally:
         stop.set()
         follower.close()
@@ -71,13 +72,17 @@ def attestations(config: Config, base_model: str) -> Attestations:
     return Attestations(Replica(settings.called(), settings.reached()), base_model, key)
 
 
-async def _serve(config: Config, follower: Follower, signed: Attestations, former: str) -> None:
+async def _serve(
+    config: Config, follower: Follower, signed: Attestations, former: str, stopped: threading.Event
+) -> None:
     from serving.replica import engine
     from serving.replica.reconciler import Reconciler
     from serving.sidecar.service import serve
     from streams.log.append import Writer
 
     stop, settings, own = stopped_by_signals(), config.replica, signed.replica
+    if stopped.is_set():  # before this loop took the signals over
+        return
     signed.before(follower.table().attestations.get(own.name))
     async with AsyncExitStack() as held:
         session = await held.enter_async_context(engine.session())
