@@ -88,7 +88,9 @@ def measured(
         disturbed = storm(crew, stream.items, kills)
         note("the same log for a calm worker")
         mirror(kafka, copy)
-        undisturbed = calm(_plan(copy, within(root / "calm"), events), root / "log" / "calm.log")
+        undisturbed = calm(
+            replace(_plan(copy, within(root / "calm"), events), mirrored=True), root / "log" / "calm.log"
+        )
         note("comparing")
         return [
             *_kills(crew, disturbed, kills),

@@ -107,6 +107,7 @@ class Plan(msgspec.Struct):
     policy: PolicySettings
     metrics: dict[str, str] = {}  # alias -> how a label judges its answers
     metrics_port: int = 0  # where Prometheus' figures are served; 0: nowhere
+    mirrored: bool = False  # whether the topics have the times of another log, which a worker else refuses
 
     @property
     def lake(self) -> Lake:
