@@ -97,7 +97,7 @@ def test_a_person_s_alias_in_mlflow_begins_the_rollout(
             mirror.turn(at_s, stop)
         wait(lambda: any("approved by mlflow/ann" in each.summary for each in decisions(kafka)), "the rollout", 30)
         assert listed(kafka) == []
-        assert operations.routes(kafka)[ALIAS].canary == new
+        wait(lambda: operations.routes(kafka)[ALIAS].canary == new, "the route, which comes after its decision", 30)
     finally:
         stop.set()
         thread.join(10)
