@@ -25,6 +25,11 @@ ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 PROOF_FILE = "proof.json"  # by which an engine shows that it computes with the adapter; older adapters have none
 
 
+def place_name(environment: Mapping[str, str] = os.environ) -> str:
+    """Return where this process runs: the name of its pod (`POD_NAME`), else of its host."""
+    return environment.get("POD_NAME", "").strip() or socket.gethostname()
+
+
 def process_name(role: str, name: str = "", environment: Mapping[str, str] = os.environ) -> str:
     """Return how a process is called in records, headers and logs: after its pod (`POD_NAME`), else its host; `name`
     distinguishes several of one role there.
@@ -32,8 +37,7 @@ def process_name(role: str, name: str = "", environment: Mapping[str, str] = os.
     >>> process_name("trainer", environment={"POD_NAME": "trainer-0"})
     'trainer/trainer-0'
     """
-    place = environment.get("POD_NAME", "").strip() or socket.gethostname()
-    return f"{role}/{place}" + (f":{name}" if name and name != role else "")
+    return f"{role}/{place_name(environment)}" + (f":{name}" if name and name != role else "")
 
 
 def adapter_digest(folder: Path, base_model: str) -> str:

@@ -4,10 +4,8 @@ them."""
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import signal
-import socket
 import threading
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -16,7 +14,7 @@ import structlog
 
 from deploy.config.settings import Config
 from streams.files import put_new, try_lock
-from streams.identity import process_name
+from streams.identity import place_name, process_name
 from streams.log.ending import ENDING
 
 if TYPE_CHECKING:
@@ -31,8 +29,8 @@ log = structlog.get_logger()
 
 def instance(name: str = "") -> str:
     """Return what tells this process from others of its role: its host or pod, and the name it was started with."""
-    host = os.environ.get("POD_NAME") or socket.gethostname()
-    return f"{host}/{name}" if name else host
+    place = place_name()
+    return f"{place}/{name}" if name else place
 
 
 def tracer_of(config: Config, role: str, name: str = "") -> Tracer | None:

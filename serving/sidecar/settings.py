@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import re
-import socket
 from binascii import Error as NoBase64
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 
 from monitor.validation import require
 from streams.engine_access import EngineAccess
+from streams.identity import place_name
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 PATTERN = re.compile(r"[A-Za-z0-9*](?:[A-Za-z0-9._*-]{0,251}[A-Za-z0-9*])?")
@@ -63,7 +63,7 @@ class SideCarSettings:
 
     def called(self, environment: Mapping[str, str] = os.environ) -> str:
         """Return the name in attestations. Raise ValueError where the host has none that may be one."""
-        name = self.name or environment.get("POD_NAME") or socket.gethostname()
+        name = self.name or place_name(environment)
         if not NAME.fullmatch(name):
             raise ValueError(f"replica.name is {name!r}, expected letters, digits, '.', '_' and '-'")
         return name
