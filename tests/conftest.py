@@ -6,8 +6,9 @@ from __future__ import annotations
 import gc
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from hypothesis import settings
@@ -104,6 +105,16 @@ def kafka() -> Iterator[KafkaSettings]:
             yield broker.settings
         finally:
             broker.stop()
+
+
+@pytest.fixture
+def empty_kafka(kafka: KafkaSettings) -> KafkaSettings:
+    """The session's broker with topics of this test's own: for what looks at all that others wrote, such as routes."""
+    from deploy.stack.topics import create_topics
+
+    own = replace(kafka, prefix=f"{uuid4().hex[:8]}.")
+    create_topics(own)
+    return own
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,13 @@
 
 kafka-python tries for its whole time and then raises a timeout, also where the broker has refused the password: here
 the refusal is raised at once. And where no broker answers it leaves threads and files behind: here nothing is left,
-since clients try again and again. A process that is to end waits for no broker (`ending`)."""
+since clients try again and again. A client that is closed while it reads says nothing. A process that is to end waits
+for no broker (`ending`)."""
 
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -33,6 +35,12 @@ class BrokerClient(KafkaNetClient):  # type: ignore[misc]
     ) -> None:
         net = NetworkSelector(**configs) if net is None else net
         super().__init__(net, _Manager(net, secrets, **configs) if manager is None else manager, **configs)
+
+    def close(self, node_id: Any = None) -> None:
+        """Stop, then close: upstream closes sockets under the thread that reads them, which then logs an error."""
+        if node_id is None and threading.current_thread() is not self._net._io_thread:
+            self._net.stop()
+        super().close(node_id)
 
 
 class _Manager(KafkaConnectionManager):  # type: ignore[misc]

@@ -170,7 +170,7 @@ def status(url: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("role", ALONE)
 def test_a_role_gets_ready_on_an_empty_disk_with_kafka_and_a_store_and_ends_when_asked(
-    role: str, tmp_path: Path, kafka: KafkaSettings
+    role: str, tmp_path: Path, empty_kafka: KafkaSettings
 ) -> None:
     """As its pod does: its own extra, a folder that is not there, POD_NAME. What it needs of others is an address."""
     port, clients = ports.free(2)
@@ -186,7 +186,7 @@ def test_a_role_gets_ready_on_an_empty_disk_with_kafka_and_a_store_and_ends_when
     config, log = tmp_path / "homeostat.toml", tmp_path / "role.log"
     parts: dict[str, dict[str, object]] = {
         "stack": stack,
-        "kafka": {"bootstrap": kafka.bootstrap},
+        "kafka": {"bootstrap": empty_kafka.bootstrap, "prefix": empty_kafka.prefix},
         "storage": {"url": (tmp_path / "store").as_uri()},
         "worker": {"app_id": f"alone-{role}"},
         "gateway": {"default_key": True},
