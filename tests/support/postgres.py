@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.stack.ports import answers, free
+from deploy.stack.ports import free
 from tests.support.waiting import wait
 
 PASSWORD = "pg-hunter2"
@@ -34,10 +34,11 @@ def served(database: str) -> Iterator[str]:
             command = [program("postgres"), "-D", str(data), *options]
             process = subprocess.Popen(command, user=who, cwd=folder, stdout=log, stderr=log)
         try:
-            wait(lambda: answers(port), "PostgreSQL", 60)
-            environment = {**os.environ, "PGPASSWORD": PASSWORD}
-            create = [program("createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", "mlflow", database]
-            subprocess.run(create, env=environment, check=True, capture_output=True)
+            place = ["-h", "127.0.0.1", "-p", str(port)]
+            ready = [program("pg_isready"), "-q", *place]  # its port answers before it takes anybody
+            wait(lambda: subprocess.run(ready, check=False).returncode == 0, "PostgreSQL")
+            create = [program("createdb"), *place, "-U", "mlflow", database]
+            subprocess.run(create, env={**os.environ, "PGPASSWORD": PASSWORD}, check=True, capture_output=True)
             yield f"mlflow:{PASSWORD}@127.0.0.1:{port}/{database}"
         finally:
             process.send_signal(signal.SIGINT)  # SIGTERM waits until its clients go

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +19,9 @@ from retrain.registry.versions import ordered
 from retrain.training.tracking import URI, client_of, run
 from streams.events import DecisionRecorded
 from tests.retrain.registry.test_mirror import FIRST, NEW, OLD, SECOND, made, route, seen
-from tests.retrain.support.mlflow_server import answers
+from tests.retrain.support.mlflow_server import served
 from tests.support import postgres
 from tests.support.s3 import BUCKET, KEYS, S3, server
-from tests.support.waiting import wait
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(1800)]
 DRIVER = "postgresql+pg8000"
@@ -44,28 +41,13 @@ def database() -> Iterator[str]:
         yield f"{DRIVER}://{address}"
 
 
-@contextmanager
-def served(database: str, folder: Path, port: int) -> Iterator[str]:
-    uri = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    places = ["--backend-store-uri", database, "--artifacts-destination", f"s3://{BUCKET}/served"]
-    with (folder / "server.log").open("ab") as log:
-        process = subprocess.Popen([*command, *places], stdout=log, stderr=log, start_new_session=True)
-        try:
-            wait(lambda: answers(uri), "MLflow", 600)
-            yield uri
-        finally:
-            process.terminate()
-            process.wait(60)
-
-
 @pytest.fixture(scope="module")
 def place(database: str, bucket: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """A server that tests may end and start again."""
     folder, port = tmp_path_factory.mktemp("mlflow"), free()[0]
-    starting = served(database, folder, port)
-    here: dict[str, Any] = {"uri": starting.__enter__(), "server": starting}
-    here["again"] = lambda: served(database, folder, port)
+    again = partial(served, folder, port, database, f"s3://{BUCKET}/served")
+    starting = again()
+    here: dict[str, Any] = {"uri": starting.__enter__(), "server": starting, "again": again}
     yield here
     here["server"].__exit__(None, None, None)
 
