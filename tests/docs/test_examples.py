@@ -35,6 +35,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 BLOCKS = BLOCK.findall(README)
 LINES = [line for kind, text in BLOCKS if kind == "console" for line in text.splitlines()]
 CLIENT = ROOT / "examples" / "client.py"
+OTHER_FILES = ("[support-app]", "[gender]", "[[candidate]]")  # keys, swapped terms, a comparison: files of their own
 
 
 @pytest.fixture
@@ -83,9 +84,11 @@ def test_the_settings_of_the_example_are_settings() -> None:
     assert config.stack.engine_ports == (8001, 8002)
 
 
-@pytest.mark.parametrize("text", [text for kind, text in BLOCKS if kind == "toml"])
-def test_the_settings_that_readme_shows_are_settings(text: str) -> None:
-    build(Config, tomllib.loads(text), "README")
+@pytest.mark.parametrize("page", ["README.md", *sorted(f"docs/{each.name}" for each in (ROOT / "docs").glob("*.md"))])
+def test_the_settings_that_a_page_shows_are_settings(page: str) -> None:
+    for kind, text in BLOCK.findall((ROOT / page).read_text()):
+        if kind == "toml" and not text.startswith(OTHER_FILES):
+            build(Config, tomllib.loads(text.replace('"..."', f'"{"A" * 43}="')), page)
 
 
 def test_the_metrics_that_the_document_of_scoring_shows_are_metrics() -> None:

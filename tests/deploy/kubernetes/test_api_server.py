@@ -4,17 +4,17 @@ is documented and nothing else."""
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import re
 
 import pytest
 import yaml
 
 from tests.deploy.kubernetes.rendered import OVERLAYS, Json, rendered
 from tests.support.api_server import ApiServer, api_server
+from tests.support.operators import KEDA, definitions, source
 
 __all__ = ["api_server"]  # a fixture
 pytestmark = [pytest.mark.system, pytest.mark.k8s]
-OPERATORS = Path(__file__).with_name("operators.yaml")
 ACCOUNTS = ("gateway", "worker", "controller", "storage", "renderer", "admin", "vllm", "retraining", "trainer")
 TRAINER = {
     *((verb, "jobs.batch") for verb in ("create", "get", "patch", "delete")),
@@ -51,8 +51,9 @@ def server(known: ApiServer) -> ApiServer:
 
 @pytest.fixture(scope="module")
 def known(api_server: ApiServer) -> ApiServer:
-    """With the kinds of the three operators, as far as the components use them."""
-    api_server.kubectl("apply", "-f", str(OPERATORS))
+    """With the kinds of the three operators that the components use, as their releases define them."""
+    for path in definitions():
+        api_server.kubectl("apply", "--server-side", "-f", str(path))
     api_server.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
     return api_server
 
@@ -68,6 +69,15 @@ def test_every_object_is_taken_and_no_field_is_unknown(server: ApiServer, overla
     assert len(printed.splitlines()) == len(rendered(overlay).objects)
     assert "Warning" not in printed, "PodSecurity warns of what it would refuse"
     assert apply(server, overlay, "--validate=strict") == printed, "applied twice it is the same"
+
+
+def test_keda_reads_each_name_of_the_trigger() -> None:
+    """Its own definition takes any name there, and Kubernetes' API server with it."""
+    scaler = (source(KEDA) / "pkg/scalers/kafka_scaler.go").read_text()
+    known = set(re.findall(r'keda:"name=(\w+),order=triggerMetadata', scaler))
+    (trigger,) = rendered("eks").one("ScaledObject", "worker")["spec"]["triggers"]
+    assert trigger["type"] == "kafka"
+    assert {name.removesuffix("FromEnv") for name in trigger["metadata"]} <= known
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -19,8 +19,9 @@ from tests.support.api_server import ApiServer, missing, serving
 
 pytestmark = [pytest.mark.system, pytest.mark.k8s, pytest.mark.timeout(900)]
 PAGE = FOLDER.parents[1] / "docs" / "installing.md"
-BLOCKS = re.findall(r"^```console\n(.*?)^```", PAGE.read_text().partition("## Kubernetes")[2], re.DOTALL | re.MULTILINE)
-COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE.read_text().partition("## Kubernetes")[2], re.DOTALL | re.MULTILINE)
+COMMANDS = [line for kind, block in BLOCKS if kind == "console" for line in block.splitlines()]
+PODS_NEEDED = ("kubectl -n homeostat exec ", "kubectl -n homeostat port-forward ")
 NAMED = "homeostat-(signing|replica|keys|admin)"
 
 
@@ -70,3 +71,5 @@ def test_the_page_shows_what_is_needed_from_an_empty_cluster_on() -> None:
     assert COMMANDS[0] == "kubectl apply -f deploy/kubernetes/base/namespace.yaml"
     assert [line for line in COMMANDS if line.startswith("kubectl apply -k")]
     assert len(COMMANDS) > 15
+    left = [line for kind, block in BLOCKS if kind not in ("console", "toml") for line in block.splitlines()]
+    assert all(line.startswith(PODS_NEEDED) for line in left), "these no test runs"
