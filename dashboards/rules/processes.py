@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dashboards.rules.rule import Figure, Rule
 
-JOBS = ("gateway", "controller", "worker", "trainer", "storage")
+JOBS = ("gateway", "controller", "worker", "trainer", "storage")  # every installation has these
 UNCARED_S = 6 * 3_600
 REFUSED = 'homeostat_attestations_refused_total{reason!="stale"}'  # a replica that is silent has a rule of its own
 UP = 'up{job=~"homeostat-.*"}'
 ABSENT = tuple(f'absent(up{{job="homeostat-{job}"}})' for job in JOBS)
+VANISHED = f"(group by (job) (last_over_time({UP}[1d])) unless group by (job) ({UP}))"
 
 PROCESSES = (
     Rule(
@@ -24,12 +25,12 @@ PROCESSES = (
     Rule(
         "homeostat-absent",
         "A process is missing",
-        " or ".join(ABSENT),
+        " or ".join((*ABSENT, VANISHED)),
         ("job",),
         "critical",
         "<job> is unknown to Prometheus: it is gone, or it is not scraped.",
         "`homeostat status` says what runs, `homeostat up` starts what is missing. If it runs, its address lacks in "
-        "Prometheus' targets.",
+        "Prometheus' targets. For a renderer or a replica that was taken away on purpose it ends by itself in a day.",
         for_="2m",
         onset=" or ".join(
             (f"max by (job) (max_over_time(timestamp({UP})[1d:1m]))", *(f"timestamp({gone})" for gone in ABSENT))
