@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench.anywhere import attestations, brokers, outage, pause, side_cars
+from tests.bench.anywhere import attestations, brokers, jobs, outage, pause, side_cars
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.parts import command
 
@@ -17,6 +17,7 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "side-cars": side_cars.measured,
     "attestations": attestations.measured,
     "pause": pause.measured,
+    "jobs": jobs.measured,
     "outage": outage.measured,
     "brokers": brokers.measured,
 }

@@ -9,7 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from retrain.runners.interface import JobState
-from tests.retrain.runners.conftest import SECRET, Jobs
+from tests.retrain.runners.conftest import Jobs
+from tests.retrain.support.cluster import SECRET
 from tests.support.waiting import wait
 
 pytestmark = pytest.mark.slow

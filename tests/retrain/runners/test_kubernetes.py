@@ -9,19 +9,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from retrain.handover import Handover
-from retrain.job_files import JobOutcome, JobSpec
+from retrain.job_files import JobSpec
 from retrain.runners import manifest
 from retrain.runners.interface import JobState
-from retrain.runners.local import LocalRunner
-from retrain.runners.outcome import outcome
-from retrain.training.backends.contract import steps_since
-from streams.objects.settings import StorageSettings
-from tests.retrain.runners.conftest import NAMESPACE, Cluster
-from tests.retrain.support.engine import Engine
-from tests.retrain.support.orders import recipe_file
+from tests.retrain.support.cluster import NAMESPACE, Cluster
+from tests.retrain.support.whole_job import twice
 from tests.retrain.test_job import spec
-from tests.retrain.test_retraining import ONSET, World, served
 from tests.support.api_server import ApiServer
 from tests.support.s3 import S3
 from tests.support.waiting import wait
@@ -196,42 +189,14 @@ def test_the_trainers_own_rights_are_enough(cluster: Cluster, described: JobSpec
         wait(lambda: "deleted" in runner.poll("r1").why)
 
 
-@pytest.mark.timeout(1_200)
+@pytest.mark.timeout(2_400)
 def test_a_whole_retraining_comes_to_what_the_local_runner_comes_to(
     cluster: Cluster, s3: S3, model_dir: Path, tmp_path: Path
 ) -> None:
     """Its first pod is killed in the midst of the training; the next one has nothing but the bucket."""
-    from tests.retrain.support.kubelet import Kubelet, running
-
-    one, two = (retrained(tmp_path / name, model_dir, s3.storage(f"{tmp_path.name}-{name}")) for name in ("one", "two"))
-    assert one.champion.digest == two.champion.digest
-    with Engine(one.champion.digest).apart(75.0) as url:
-        here = finished(LocalRunner(one.var), one.spec(url), one.var / "jobs" / "r1")
-        with running(Kubelet(cluster.api())) as kubelet:
-            runner = cluster.runner()
-            runner.start(two.spec(url))
-            training = cluster.folder / "jobs" / "r1" / "training"
-            wait(lambda: len(steps_since(training, 0)[0]) > 20, "steps", most_s=600)
-            next(iter(kubelet.pods.values())).kill()
-            wait(lambda: not runner.poll("r1").running, "the job's end", most_s=600)
-        there = outcome(Handover.of(two.spec(url), tmp_path / "trainer" / "r1"), runner.poll("r1"))
-    assert here.verdict is not None, here.problem
-    assert there.verdict is not None, there.problem
-    assert (there.verdict.status, there.digest) == (here.verdict.status, here.digest)
-    assert kubelet.starts == 2
-    assert there.metrics["resumed_at"] >= 5
-
-
-def retrained(folder: Path, model_dir: Path, storage: StorageSettings) -> World:
-    """A world whose champion is to be retrained, with sixty steps and a checkpoint every five."""
-    recipe = recipe_file(folder, min_steps=60, max_steps=60, checkpoint_steps=5, max_length=128)
-    world = World(folder, model_dir, recipe, storage)
-    world.labelled([served(number) for number in range(1, ONSET + 80)])
-    return world
-
-
-def finished(runner: LocalRunner, given: JobSpec, folder: Path) -> JobOutcome:
-    folder.mkdir(parents=True, exist_ok=True)
-    runner.start(given)
-    wait(lambda: not runner.poll("r1").running, "the local job's end", most_s=600)
-    return outcome(Handover.of(given, folder), runner.poll("r1"))
+    places = (s3.storage(f"{tmp_path.name}-here"), s3.storage(f"{tmp_path.name}-there"))
+    found = twice(cluster, places, model_dir, tmp_path)
+    assert found.same_verdict(), (found.here.problem, found.there.problem)
+    assert found.same_adapter()
+    assert found.pods == 2
+    assert found.there.metrics["resumed_at"] >= 5

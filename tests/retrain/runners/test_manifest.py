@@ -16,7 +16,7 @@ from retrain.runners import manifest
 from retrain.runners.interface import JobState
 from retrain.runners.settings import KubernetesSettings
 from streams.objects.settings import StorageSettings
-from tests.retrain.runners.conftest import template
+from tests.retrain.support.cluster import template
 from tests.retrain.test_job import spec
 
 SETTINGS = KubernetesSettings(var="/pod")

@@ -1,9 +1,36 @@
-"""Models of other kinds, as thin as the test's own one, with its tokenizer."""
+"""The model of these tests, and models of other kinds, as thin, with its tokenizer."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
+
+
+def small(folder: Path) -> Path:
+    """A Llama of two thin layers over single letters."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    letters = ["<bos>", "<eos>", "<pad>", *(chr(code) for code in range(32, 127)), "\n"]
+    inner = Tokenizer(models.WordLevel({letter: i for i, letter in enumerate(letters)}, unk_token="<pad>"))
+    inner.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<bos>", eos_token="<eos>", pad_token="<pad>")
+    tokenizer.save_pretrained(str(folder))
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(letters),
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=2,
+    )
+    LlamaForCausalLM(config).save_pretrained(str(folder))
+    return folder
 
 
 def seeing(model_dir: Path, folder: Path) -> Path:

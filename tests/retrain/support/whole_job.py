@@ -1,0 +1,73 @@
+"""One retraining twice: by a process of this machine, and as a Job of a cluster whose first pod is killed in its
+training, so that the next one has nothing but the bucket."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from retrain.handover import Handover
+from retrain.job_files import JobOutcome, JobSpec
+from retrain.runners.local import LocalRunner
+from retrain.runners.outcome import outcome
+from retrain.training.backends.contract import steps_since
+from streams.objects.settings import StorageSettings
+from tests.retrain.support.cluster import Cluster
+from tests.retrain.support.engine import Engine
+from tests.retrain.support.orders import recipe_file
+from tests.retrain.test_retraining import ONSET, World, served
+from tests.support.waiting import wait
+
+STEPS, KILLED_AFTER, MOST_S = 60, 20, 900
+
+
+@dataclass(frozen=True, slots=True)
+class Twice:
+    """What each came to, and how many pods the Job had."""
+
+    here: JobOutcome
+    there: JobOutcome
+    pods: int
+
+    def same_verdict(self) -> bool:
+        """Check that both have the same; none is not the same."""
+        verdicts = [each.verdict and each.verdict.status for each in (self.here, self.there)]
+        return None not in verdicts and verdicts[0] == verdicts[1]
+
+    def same_adapter(self) -> bool:
+        """Check that both made the same bytes."""
+        return bool(self.here.digest) and self.here.digest == self.there.digest
+
+
+def twice(cluster: Cluster, storages: tuple[StorageSettings, StorageSettings], model_dir: Path, folder: Path) -> Twice:
+    """Retrain the same champion both ways. `storages`: where each keeps everything."""
+    from tests.retrain.support.kubelet import Kubelet, running
+
+    one, two = (_world(folder / f"{number}", model_dir, each) for number, each in enumerate(storages))
+    assert one.champion.digest == two.champion.digest
+    with Engine(one.champion.digest).apart(75.0) as url:
+        here = _finished(LocalRunner(one.var), one.spec(url), one.var / "jobs" / "r1")
+        with running(Kubelet(cluster.api())) as kubelet:
+            runner = cluster.runner()
+            runner.start(two.spec(url))
+            training = cluster.folder / "jobs" / "r1" / "training"
+            wait(lambda: len(steps_since(training, 0)[0]) > KILLED_AFTER, "steps", MOST_S)
+            next(iter(kubelet.pods.values())).kill()
+            wait(lambda: not runner.poll("r1").running, "the Job's end", MOST_S)
+        there = outcome(Handover.of(two.spec(url), folder / "trainer" / "r1"), runner.poll("r1"))
+    return Twice(here, there, kubelet.starts)
+
+
+def _world(folder: Path, model_dir: Path, storage: StorageSettings) -> World:
+    """A champion that is to be retrained, with a checkpoint every five steps."""
+    recipe = recipe_file(folder, min_steps=STEPS, max_steps=STEPS, checkpoint_steps=5, max_length=128)
+    world = World(folder, model_dir, recipe, storage)
+    world.labelled([served(number) for number in range(1, ONSET + 80)])
+    return world
+
+
+def _finished(runner: LocalRunner, given: JobSpec, folder: Path) -> JobOutcome:
+    folder.mkdir(parents=True, exist_ok=True)
+    runner.start(given)
+    wait(lambda: not runner.poll("r1").running, "the local job's end", MOST_S)
+    return outcome(Handover.of(given, folder), runner.poll("r1"))
