@@ -34,7 +34,7 @@ async def serving_admin(
     desk: Desk | None = None,
     audit: AuditLog = NO_AUDIT,
 ) -> AsyncIterator[None]:
-    """Serve /healthz (alive), /readyz (`ready`, there is an alias, and each has a replica) and /metrics while
+    """Serve /healthz (alive), /readyz (`ready`, and some alias has a replica) and /metrics while
     entered; with keys and Kafka also /v1, see `serving.gateway.admin.operators`. `limits`: what the engines have room
     for. `refresh`: brings metrics up to date that others keep. `health`: the replicas' health as this gateway sees
     it. `desk`: takes what reviewers ask and answer. `audit`: takes who did what."""
@@ -65,8 +65,8 @@ def _probes(
         return web.Response(text="ok\n")
 
     async def readiness(_: web.Request) -> web.Response:
-        lacking = unready(table(), health) if ready() else "asked to end\n"
-        return web.Response(text=lacking or "ready\n", status=503 if lacking else 200)
+        fit, text = readiness_of(table(), health) if ready() else (False, "asked to end")
+        return web.Response(text=f"{text}\n", status=200 if fit else 503)
 
     async def scrape(_: web.Request) -> web.Response:
         show(table(), health)
@@ -77,13 +77,16 @@ def _probes(
     return [web.get("/healthz", liveness), web.get("/readyz", readiness), web.get("/metrics", scrape)]
 
 
-def unready(table: RouteTable, health: ReplicaHealth | None = None) -> str:
-    """Return what is lacking, as text; empty where nothing is."""
+def readiness_of(table: RouteTable, health: ReplicaHealth | None = None) -> tuple[bool, str]:
+    """Return whether clients may come, and what is lacking. They may as long as one alias is served: a gateway that is
+    not ready gets no client, and an alias without a replica would keep the others' clients away from every gateway."""
     if not table.routes:
-        return "no route yet; homeostat promote writes the first\n"
+        return False, "no route yet; homeostat promote writes the first"
     dead = health.dead() if health else frozenset()
     missing = sorted(alias for alias in table.routes if not served(table, alias, dead))
-    return f"no healthy replica serves {', '.join(missing)}\n" if missing else ""
+    some = len(missing) < len(table.routes)
+    lacking = f"no healthy replica serves {', '.join(missing)}" if missing else ""
+    return some, "; ".join(each for each in ("ready" if some else "", lacking) if each)
 
 
 def show(table: RouteTable, health: ReplicaHealth | None = None) -> None:

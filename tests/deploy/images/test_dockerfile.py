@@ -85,6 +85,7 @@ def test_every_target_runs_its_role_and_asks_its_health_at_its_port() -> None:
 
 def test_nobody_is_root_and_nothing_is_kept_outside_volumes() -> None:
     assert re.search(r"^USER 65532:65532$", DOCKERFILE, re.MULTILINE)
+    assert re.search(r"^    USER=homeostat ", DOCKERFILE, re.MULTILINE), "libraries that ask for a name end without one"
     assert 'VOLUME ["/var/lib/homeostat", "/tmp"]' in DOCKERFILE
     assert load(IMAGES / "homeostat.toml", {}).stack.var == Path("/var/lib/homeostat")
 

@@ -10,7 +10,6 @@ import pytest
 
 from deploy.roles import run
 from deploy.roles.trainer import engine_order
-from streams.topics import INFERENCE
 from tests.deploy.kubernetes.rendered import FOLDER, OVERLAYS, Json, Rendered, matches, named_secrets, rendered
 
 pytestmark = pytest.mark.system
@@ -48,6 +47,7 @@ def test_every_role_may_be_disrupted_one_pod_at_a_time(overlay: Rendered) -> Non
     for role in ROLES:
         (budget,) = (each for each in budgets if matches(each["spec"]["selector"], overlay.pod(role).labels))
         assert budget["spec"]["maxUnavailable"] == 1, "with one replica minAvailable would keep a node from its drain"
+        assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow", "pods that wait for Kafka would, too"
 
 
 def test_services_lead_to_ports_that_pods_have(overlay: Rendered) -> None:
@@ -114,18 +114,6 @@ def test_a_variable_names_those_before_it(overlay: Rendered) -> None:
                 known.add(each["name"])
 
 
-def test_gateways_know_replicas_where_these_stand(overlay: Rendered, tmp_path: Path) -> None:
-    (pattern,) = (listed := overlay.config("gateway", tmp_path).replicas)
-    assert pattern == "vllm-*"
-    vllm = overlay.one("StatefulSet", "vllm")
-    address = overlay.environment(overlay.pod("vllm").own, "vllm-0")["HOMEOSTAT__REPLICA__ADDRESS"]
-    assert (
-        listed[pattern].url.replace("{name}", "vllm-0")
-        == address
-        == f"http://vllm-0.{vllm['spec']['serviceName']}:8200"
-    )
-
-
 def test_files_of_the_settings_are_mounted(overlay: Rendered, tmp_path: Path) -> None:
     config = overlay.config("gateway", tmp_path)
     secrets = [*config.secrets.signing_key_files, config.secrets.mask_key_file]
@@ -161,40 +149,13 @@ def test_a_gateway_keeps_its_journal_when_its_pod_moves(overlay: Rendered) -> No
     assert var["name"] in pod.claims
 
 
-def test_an_engine_finds_the_adapters_where_its_side_car_fetched_them(overlay: Rendered) -> None:
-    mounts = [
-        next((each["name"], each["mountPath"]) for each in container["volumeMounts"] if each["name"] == "var")
-        for container in overlay.pod("vllm").containers
-    ]
-    assert len(set(mounts)) == 1
-
-
-def test_an_engine_listens_inside_its_pod_alone(overlay: Rendered, tmp_path: Path) -> None:
-    (engine,) = (each for each in overlay.pod("vllm").containers if each["name"] == "vllm")
-    config = overlay.config("vllm", tmp_path)
-    arguments = dict(each.removeprefix("--").partition("=")[::2] for each in engine["args"])
-    assert (arguments["host"], "ports" in engine) == ("127.0.0.1", False)
-    assert config.replica.engine == f"http://127.0.0.1:{arguments['port']}"
-    assert int(arguments["max-model-len"]) == config.stack.max_model_len
-    assert int(arguments["max-loras"]) == config.stack.max_loras
-    assert int(arguments["max-lora-rank"]) == config.stack.max_lora_rank
-    assert arguments["model"] == str(config.stack.model)
-
-
-def test_an_engine_ends_after_its_side_car(overlay: Rendered, tmp_path: Path) -> None:
-    pod, replica = overlay.pod("vllm"), overlay.config("vllm", tmp_path).replica
-    (engine,) = (each for each in pod.containers if each["name"] == "vllm")
-    waits = engine["lifecycle"]["preStop"]["sleep"]["seconds"]
-    assert replica.drain_delay_s + replica.drain_s < waits < pod.spec["terminationGracePeriodSeconds"]
-
-
-def test_a_side_car_has_time_to_read_the_base_model(overlay: Rendered) -> None:
-    """Its probes answer once it knows the model's id, which at the first start it has from the weights."""
-    allowed = {
-        each["name"]: each["startupProbe"]["periodSeconds"] * each["startupProbe"]["failureThreshold"]
-        for each in overlay.pod("vllm").containers
-    }
-    assert allowed["homeostat"] >= allowed["vllm"] >= 600
+def test_pods_start_again_when_their_settings_change(overlay: Rendered) -> None:
+    """The names of ConfigMaps have the hash of what is in them."""
+    for pod in (each for each in overlay.pods() if each.role != "retraining"):
+        used = [source["configMapRef"]["name"] for source in pod.own["envFrom"] if "configMapRef" in source]
+        used += [volume["configMap"]["name"] for volume in pod.spec["volumes"] if "configMap" in volume]
+        assert [re.sub(r"-[a-z0-9]{10}$", "", name) for name in used] == ["homeostat-site", "homeostat-config"]
+        assert {each["metadata"]["name"] for each in overlay.of("ConfigMap")} >= set(used)
 
 
 def test_what_is_fetched_has_room_in_its_volume(overlay: Rendered, tmp_path: Path) -> None:
@@ -273,23 +234,6 @@ def test_every_container_has_requests_limits_and_an_image_of_a_version(overlay: 
             name, _, tag = container["image"].rpartition(":")
             assert "/" in name, f"{container['image']}: the overlay names a registry"
             assert tag not in ("", "latest")
-
-
-def test_engine_and_job_have_a_gpu(overlay: Rendered) -> None:
-    for container in (*overlay.pod("vllm").containers, overlay.pod("retraining").own):
-        gpus = container["resources"]["limits"].get("nvidia.com/gpu")
-        assert gpus == (None if container["image"].endswith("replica:0.1.0") else "1")
-
-
-def test_workers_are_scaled_by_their_own_lag(tmp_path: Path) -> None:
-    for each in (rendered("eks"), rendered("gke")):
-        scaled = each.one("ScaledObject", "worker")["spec"]
-        (trigger,) = scaled["triggers"]
-        metadata, config = trigger["metadata"], each.config("worker", tmp_path)
-        assert metadata["consumerGroup"] == config.worker.app_id
-        assert (metadata["topic"], scaled["maxReplicaCount"]) == (INFERENCE.name, INFERENCE.partitions)
-        assert each.environment(each.pod("worker").own)[metadata["bootstrapServersFromEnv"]] == config.kafka.bootstrap
-        assert "replicas" not in each.one("Deployment", "worker")["spec"], "else each apply would set it back"
 
 
 def test_prometheus_knows_every_role_by_the_name_that_rules_have(overlay: Rendered) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -11,17 +13,17 @@ from tests.deploy.kubernetes.rendered import COMPONENT, OVERLAYS, Json, Rendered
 pytestmark = pytest.mark.system
 
 OPEN = "anywhere"  # an address outside the namespace
-KAFKA, HTTPS, API, MLFLOW = 9092, 443, 6443, 5000
+KAFKA, HTTPS, API, MLFLOW, TRACES, MINIO = 9092, 443, 6443, 5000, 4318, 9000
 ROLES = ("gateway", "worker", "controller", "storage", "renderer", "admin", "trainer", "vllm")
 REACHES = {  # role -> addresses outside that it may reach, by port
-    "gateway": {KAFKA, HTTPS},
+    "gateway": {KAFKA, HTTPS, TRACES},
     "worker": {KAFKA, HTTPS},
-    "controller": {KAFKA, HTTPS},
+    "controller": {KAFKA, HTTPS, TRACES},
     "storage": {KAFKA, HTTPS},
     "renderer": {KAFKA, HTTPS},
     "admin": {KAFKA, HTTPS, MLFLOW},
     "vllm": {KAFKA, HTTPS},
-    "trainer": {KAFKA, HTTPS, API, MLFLOW},
+    "trainer": {KAFKA, HTTPS, API, MLFLOW, TRACES},
     "retraining": {HTTPS, MLFLOW},
 }
 
@@ -173,8 +175,38 @@ def test_prometheus_reaches_every_role(overlay: Rendered) -> None:
 
 @pytest.mark.parametrize("role", REACHES)
 def test_a_role_reaches_outside_what_it_needs(overlay: Rendered, role: str) -> None:
-    reached = {port for port in (KAFKA, HTTPS, API, MLFLOW, 22, 80, 8000) if leaves(overlay, role, OPEN, port)}
-    assert reached == REACHES[role]
+    asked = (KAFKA, HTTPS, API, MLFLOW, TRACES, MINIO, 22, 53, 80, 8000)
+    own_bucket = {MINIO} if overlay.name == "minimal" and role != "gateway" else set()
+    assert {port for port in asked if leaves(overlay, role, OPEN, port)} == REACHES[role] | own_bucket
+
+
+@pytest.mark.parametrize("role", REACHES)
+def test_each_address_of_the_settings_is_one_that_its_roles_reach(overlay: Rendered, role: str, tmp_path: Path) -> None:
+    config = overlay.config(role if role != "retraining" else "trainer", tmp_path)
+    addresses = [] if role == "gateway" else [config.storage.options.get("endpoint", "https://s3")]
+    addresses += [config.tracking.uri] if role in ("trainer", "retraining", "admin") else []
+    addresses += [f"kafka://{each}" for each in config.kafka.bootstrap.split(",")] if role != "retraining" else []
+    for address in addresses:
+        parts = urlsplit(address)
+        assert leaves(overlay, role, OPEN, parts.port or {"http": 80, "https": 443}[parts.scheme]), address
+
+
+def test_names_are_asked_where_clusters_answer_them(overlay: Rendered) -> None:
+    """Pods of the cluster's DNS, the node itself, and on GKE, with Cloud DNS, the metadata server."""
+    answering = [{"k8s-app": "kube-dns"}, {"k8s-app": "node-local-dns"}]
+    for role in (*ROLES, "retraining"):
+        peers = [
+            peer
+            for rule in allowed(overlay, role, "egress")
+            for peer in rule.get("to", [])
+            if {(each["protocol"], each["port"]) for each in rule["ports"]} >= {("UDP", 53), ("TCP", 53)}
+        ]
+        pods = [peer["podSelector"] for peer in peers if "podSelector" in peer]
+        assert all(any(matches(each, labels) for each in pods) for labels in answering)
+        nodes = {"169.254.20.10/32"} | (
+            {"169.254.169.252/32", "169.254.169.254/32"} if overlay.name == "gke" else set()
+        )
+        assert {peer["ipBlock"]["cidr"] for peer in peers if "ipBlock" in peer} == nodes
 
 
 def test_policies_name_components_that_there_are(overlay: Rendered) -> None:

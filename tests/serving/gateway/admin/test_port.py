@@ -128,6 +128,13 @@ async def test_not_ready_says_why(table: RouteTable, ready: bool, lacking: str) 
         assert (await port.ask("POST", "/v1/pause")).status == 404, "without keys none may do anything"
 
 
+async def test_an_alias_without_a_replica_keeps_no_client_of_another_away() -> None:
+    """Every gateway would be taken out of its Service at once."""
+    async with serving(table_of(route(), route("sales")), ready=lambda: True) as port:
+        answer = await port.ask("GET", "/readyz", key=None)
+        assert (answer.status, answer.text) == (200, "ready; no healthy replica serves sales\n")
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
