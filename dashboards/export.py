@@ -25,6 +25,7 @@ TARGETS: Targets = {
 }
 
 GRAFANA = "http://127.0.0.1:3000"
+LOOKED_FOR = "grafana_dashboard"  # the label by which the side-car of Grafana's Helm chart finds dashboards
 
 
 def export(
@@ -44,6 +45,7 @@ def export(
         "prometheus/prometheus.yml": _yaml(_scrape(targets)),
         f"prometheus/{RULES_FILE}": _yaml(prometheus_rules.groups(grafana_url)),
         "kubernetes/rules.yaml": operator_rules(grafana_url),
+        "kubernetes/dashboards.yaml": cluster_dashboards(),
     }
     return [_write(folder / name, text) for name, text in files.items()]
 
@@ -51,6 +53,27 @@ def export(
 def operator_rules(grafana_url: str = GRAFANA) -> str:
     """Return the alert rules as a file for the Prometheus operator."""
     return _yaml(prometheus_rules.resource(grafana_url))
+
+
+def cluster_dashboards() -> str:
+    """Return the dashboards as ConfigMaps, as a Grafana in a Kubernetes cluster finds them."""
+    return "---\n".join(_yaml(_config_map(each)) for each in (fleet.dashboard(), pages.dashboard()))
+
+
+def _config_map(dashboard: Json) -> Json:
+    name = str(dashboard["uid"])
+    labels = {"app.kubernetes.io/name": "homeostat", LOOKED_FOR: "1"}
+    metadata = {"name": f"{name}-dashboard", "labels": labels, "annotations": {"grafana_folder": FOLDER_TITLE}}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata,
+        "data": {f"{name}.json": _compact(dashboard)},
+    }
+
+
+def _compact(value: Json) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _provider() -> Json:

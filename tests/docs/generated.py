@@ -6,11 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from dashboards.export import operator_rules
+from dashboards.export import cluster_dashboards, operator_rules
 from tests.docs import configuration, events, job, masking, metrics
 
 FOLDER = Path(__file__).parents[2] / "docs"
-RULES = FOLDER.parent / "deploy" / "kubernetes" / "components" / "monitoring" / "rules.yaml"
+MONITORING = FOLDER.parent / "deploy" / "kubernetes" / "components" / "monitoring"
 CLUSTERS_GRAFANA = "http://grafana.monitoring.svc"
 COMMAND = "python -m tests.docs"
 DOCUMENTS: dict[Path, Callable[[], str]] = {
@@ -19,5 +19,6 @@ DOCUMENTS: dict[Path, Callable[[], str]] = {
     FOLDER / "job.schema.json": job.document,
     FOLDER / "masking.md": masking.document,
     FOLDER / "metrics.md": metrics.document,
-    RULES: partial(operator_rules, CLUSTERS_GRAFANA),
+    MONITORING / "rules.yaml": partial(operator_rules, CLUSTERS_GRAFANA),
+    MONITORING / "dashboards.yaml": cluster_dashboards,
 }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dashboards import fleet, pages
+from dashboards.export import LOOKED_FOR
 from deploy.roles import run
 from deploy.roles.trainer import engine_order
 from tests.deploy.kubernetes.rendered import FOLDER, OVERLAYS, Json, Rendered, matches, named_secrets, rendered
@@ -246,6 +249,16 @@ def test_prometheus_knows_every_role_by_the_name_that_rules_have(overlay: Render
             each for each in overlay.of("Service") if matches(monitor["spec"]["selector"], each["metadata"]["labels"])
         ]
         assert {each["metadata"]["labels"][monitor["spec"]["jobLabel"]] for each in found} == jobs
+
+
+def test_grafana_finds_the_dashboards_and_the_pages_that_alerts_link_to(overlay: Rendered) -> None:
+    found = [each for each in overlay.of("ConfigMap") if LOOKED_FOR in each["metadata"].get("labels", {})]
+    dashboards = [json.loads(text) for each in found for text in each["data"].values()]
+    rules = overlay.of("PrometheusRule")
+    assert [each["uid"] for each in dashboards] == [fleet.UID, pages.UID][: 2 * len(rules)]
+    shown = {f"/d/{each['uid']}?viewPanel={panel['id']}" for each in dashboards for panel in each["panels"]}
+    for rule in (rule for each in rules for group in each["spec"]["groups"] for rule in group["rules"]):
+        assert rule["annotations"]["runbook_url"].partition("/d/")[2].join(("/d/", "")) in shown
 
 
 def test_clouds_have_volumes_accounts_and_nodes_of_their_own() -> None:
