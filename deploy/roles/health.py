@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -23,8 +23,11 @@ log = structlog.get_logger()
 
 Lacking = Callable[[], str]  # what is lacking; empty where nothing is
 StartResponse = Callable[..., Any]
+Page = Callable[[], tuple[str, str, bytes]]  # a status, a type of content, and the content
 
 STORE_EVERY_S, STORE_PATIENCE_S = 15.0, 5.0
+OK, AWAY, TEXT = "200 OK", "503 Service Unavailable", "text/plain; charset=utf-8"
+NO_PAGES: Mapping[str, Page] = {}
 MARK = "adapters"  # a prefix that every store has, or will have
 KEPT_BACK = 16 * 1_048_576  # bytes that must be free for a role to be ready
 
@@ -84,11 +87,12 @@ def first(looks: Iterable[Lacking]) -> Lacking:
 
 
 @contextmanager
-def answering(config: Config, port: int, lacking: Lacking) -> Iterator[None]:
-    """Answer probes and Prometheus at `stack.bind` while entered. Raise OSError naming the port where it is taken."""
+def answering(config: Config, port: int, lacking: Lacking, pages: Mapping[str, Page] = NO_PAGES) -> Iterator[None]:
+    """Answer probes and Prometheus at `stack.bind` while entered; `pages`: what else is there, by path. Raise OSError
+    naming the port where it is taken."""
     stack = config.stack
     try:
-        server = make_server(stack.bind, port, _application(lacking), _server_of(stack.bind), _Quiet)
+        server = make_server(stack.bind, port, _application(lacking, pages), _server_of(stack.bind), _Quiet)
     except OSError as error:
         raise OSError(error.errno, f"port {port} on stack.bind {stack.bind}: {error.strerror}") from error
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True, name="probes")
@@ -101,24 +105,30 @@ def answering(config: Config, port: int, lacking: Lacking) -> Iterator[None]:
         thread.join()
 
 
-def _application(lacking: Lacking) -> Callable[[dict[str, Any], StartResponse], Iterable[bytes]]:
+def _application(
+    lacking: Lacking, pages: Mapping[str, Page]
+) -> Callable[[dict[str, Any], StartResponse], Iterable[bytes]]:
     metrics = make_wsgi_app()
     began = time.monotonic()
 
     def application(environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO")
+        path = str(environ.get("PATH_INFO"))
         if path == "/healthz":
-            return _text(start, "200 OK", f"alive for {time.monotonic() - began:.0f} s")
+            return _text(start, OK, f"alive for {time.monotonic() - began:.0f} s")
         if path == "/readyz":
             problem = lacking()
-            return _text(start, "503 Service Unavailable" if problem else "200 OK", problem or "ready")
+            return _text(start, AWAY if problem else OK, problem or "ready")
+        if path in pages:
+            status, kind, content = pages[path]()
+            start(status, [("Content-Type", kind)])
+            return [content]
         return metrics(environ, start)  # type: ignore[no-any-return]
 
     return application
 
 
 def _text(start: StartResponse, status: str, text: str) -> list[bytes]:
-    start(status, [("Content-Type", "text/plain; charset=utf-8")])
+    start(status, [("Content-Type", TEXT)])
     return [f"{text}\n".encode()]
 
 

@@ -29,6 +29,7 @@ def replica(config: Config) -> None:
     a file of the settings cannot be used."""
     from serving.routes.follower import Follower
     from serving.routes.trust import everyone
+    from serving.sidecar.engine_metrics import PATH, engine_metrics
     from streams.log.fitness.role import watch_role
     from streams.objects.cache import keep_tidy
 
@@ -44,7 +45,8 @@ def replica(config: Config) -> None:
     looks = [health.kafka_lacking(config, follower.presence), health.disk_lacking(config)]
     keep_tidy(config.kept.trees(), config.storage.cache_gb, stop)
     try:
-        with health.answering(config, config.replica.metrics_port, health.first(looks)):
+        pages = {PATH: engine_metrics(config.replica.behind())}
+        with health.answering(config, config.replica.metrics_port, health.first(looks), pages):
             asyncio.run(_serve(config, follower, signed, former, stop))
     finally:
         stop.set()

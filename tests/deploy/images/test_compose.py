@@ -11,6 +11,7 @@ from dashboards.export import DASHBOARDS, DATASOURCE, RULES_FILE, export
 from deploy.config.settings import Config, load
 from deploy.doctor.alive import own_port
 from deploy.roles.names import ROLES
+from serving.sidecar import engine_metrics
 from tests.deploy.images.composed import FOLDER, composed, ours, role_of
 
 APART = {"shipper"}  # a gateway's child
@@ -55,7 +56,11 @@ def test_ports_are_ours_and_published_on_this_host_alone() -> None:
 
 def test_prometheus_asks_every_role_at_its_own_port() -> None:
     scraped = yaml.safe_load((FOLDER / "compose" / "prometheus.yml").read_text())
-    asked = {job["job_name"]: job["static_configs"][0]["targets"] for job in scraped["scrape_configs"]}
+    (engine,) = (job for job in scraped["scrape_configs"] if "metrics_path" in job)
+    assert engine["metrics_path"] == engine_metrics.PATH
+    jobs = [job for job in scraped["scrape_configs"] if job != engine]
+    asked = {job["job_name"]: job["static_configs"][0]["targets"] for job in jobs}
+    assert engine["static_configs"][0]["targets"] == asked["homeostat-replica"]
     alone = [role for role in ROLES if role not in UNMEASURED]
     assert asked == {f"homeostat-{role}": [f"{role}:{own_port(role, Config())[1]}"] for role in alone}
     assert scraped["rule_files"] == [RULES_FILE]

@@ -13,6 +13,7 @@ from dashboards import fleet, pages
 from dashboards.export import LOOKED_FOR
 from deploy.roles import run
 from deploy.roles.trainer import engine_order
+from serving.sidecar import engine_metrics
 from tests.deploy.kubernetes.rendered import FOLDER, OVERLAYS, Json, Rendered, matches, named_secrets, rendered
 
 pytestmark = pytest.mark.system
@@ -245,10 +246,15 @@ def test_prometheus_knows_every_role_by_the_name_that_rules_have(overlay: Render
     jobs = {each["metadata"]["labels"].get("homeostat/job") for each in overlay.of("Service")} - {None}
     assert {f"homeostat-{job}" for job in JOBS} <= jobs
     for monitor in overlay.of("ServiceMonitor"):
+        (asked,) = monitor["spec"]["endpoints"]
         found = [
             each for each in overlay.of("Service") if matches(monitor["spec"]["selector"], each["metadata"]["labels"])
         ]
-        assert {each["metadata"]["labels"][monitor["spec"]["jobLabel"]] for each in found} == jobs
+        assert all(asked["port"] in {port["name"] for port in each["spec"]["ports"]} for each in found)
+        if asked["path"] == engine_metrics.PATH:
+            assert [each["metadata"]["name"] for each in found] == ["vllm-metrics"]
+        else:
+            assert {each["metadata"]["labels"][monitor["spec"]["jobLabel"]] for each in found} == jobs
 
 
 def test_grafana_finds_the_dashboards_and_the_pages_that_alerts_link_to(overlay: Rendered) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import urllib.error
 import urllib.request
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from deploy.roles import health
 from deploy.roles.process import lock_when_free, own_name
 from deploy.stack import ports
 from deploy.stack.settings import StackSettings
+from serving.sidecar import engine_metrics
+from streams.engine_access import EngineAccess
 from streams.files import probed
 from streams.identity import process_name
 from streams.objects.settings import StorageSettings
@@ -38,6 +41,35 @@ def test_it_is_ready_once_nothing_is_lacking_and_says_what_is(tmp_path: Path) ->
         assert asked(port, "/readyz") == (200, "ready\n")
         assert "homeostat_" in asked(port, "/metrics")[1]
     assert not ports.answers(port)
+
+
+def test_an_engines_metrics_are_passed_on_with_its_key_and_its_absence_is_said(tmp_path: Path) -> None:
+    """Prometheus reaches the side-car alone."""
+    (port,), key = ports.free(1), tmp_path / "key"
+    key.write_text("engine-key")
+
+    class Engine(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = self.path == "/metrics" and self.headers["authorization"] == "Bearer engine-key"
+            self.send_response(200 if known else 401)
+            self.end_headers()
+            self.wfile.write(b"vllm:num_requests_running 3.0\n")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Engine) as engine:
+        threading.Thread(target=engine.serve_forever, daemon=True).start()
+        access = EngineAccess(url=f"http://127.0.0.1:{engine.server_port}", key_file=key)
+        pages = {engine_metrics.PATH: engine_metrics.engine_metrics(access)}
+        with health.answering(Config(StackSettings(var=tmp_path)), port, lambda: "", pages):
+            assert asked(port, "/engine/metrics") == (200, "vllm:num_requests_running 3.0\n")
+            key.write_text("another")
+            assert asked(port, "/engine/metrics")[0] == 503
+            engine.shutdown()
+            engine.server_close()
+            assert asked(port, "/engine/metrics") == (503, "the engine's metrics: [Errno 111] Connection refused\n")
+            assert asked(port, "/readyz")[0] == 200
 
 
 def test_a_taken_port_names_itself_and_the_setting(tmp_path: Path) -> None:
