@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,14 @@ from dashboards.export import DASHBOARDS, DATASOURCE, RULES_FILE, export
 from deploy.config.settings import Config, load
 from deploy.doctor.alive import own_port
 from deploy.roles.names import ROLES
+from deploy.stack.engine import Device, EngineProcess
 from serving.sidecar import engine_metrics
 from tests.deploy.images.composed import FOLDER, composed, ours, role_of
 
 APART = {"shipper"}  # a gateway's child
 UNMEASURED = {*APART, "admin"}  # it has no metrics
 SHIPPED = FOLDER / "images" / "homeostat.toml"
+REQUIREMENTS = FOLDER / "images" / "requirements" / "trainer-gpu.txt"
 
 
 def configured(name: str) -> Config:
@@ -85,17 +88,30 @@ def test_the_side_car_attests_the_address_that_gateways_list() -> None:
     assert {side_car.name: side_car.address} == {name: each.url for name, each in listed.items()}
 
 
-def test_every_secret_is_mounted_where_it_is_read_and_made_by_the_script() -> None:
+def test_every_secret_is_where_it_is_read_alone_and_made_by_the_script() -> None:
     table, script = composed(), (FOLDER / "compose" / "secrets.sh").read_text()
-    for name, each in ours().items():
-        texts = str({**each["environment"]} if role_of(each) else {})
-        for secret in table["secrets"]:
-            if f"/run/secrets/{secret}" in texts:
-                assert secret in each["secrets"], name
+    read = {"gateway": ["signing", "mask", "keys"], "admin": ["signing", "mask", "keys"], "replica": ["replica"]}
+    read |= {"trainer-cpu": ["mask"], "trainer-gpu": ["mask"]}  # datasets have the surrogates that gateways give
+    assert {name: each["secrets"] for name, each in ours().items() if "secrets" in each} == read
+    for name, secrets in read.items():
+        assert all(f"/run/secrets/{secret}" in str(ours()[name]["environment"]) for secret in secrets)
     for each in table["secrets"].values():
         stem = Path(each["file"]).name
         assert stem in script
         assert each["file"].startswith("compose/secrets/")
+
+
+@pytest.mark.parametrize(("name", "device"), [("vllm-cpu", "cpu"), ("vllm-gpu", "cuda")])
+def test_clients_engine_is_as_the_one_that_candidates_are_judged_with(name: str, device: Device) -> None:
+    """The same numbers, the same length of prompts, and room for both on one GPU."""
+    stack = configured(name.replace("vllm", "trainer")).stack
+    judging = EngineProcess(Path("/model"), 8000, device, stack).command()
+    words = [each for pair in composed()["services"][name]["command"] for each in pair.split("=", 1)]
+    assert words == [each.replace("127.0.0.1", "0.0.0.0") for each in judging[3:]]
+    assert 2 * stack.gpu_memory_share <= 0.9
+    version = re.search(r"^vllm==(\S+)", REQUIREMENTS.read_text(), re.MULTILINE)
+    assert version is not None
+    assert composed()["services"][name]["image"].endswith(f":v{version[1]}")
 
 
 def test_volumes_are_named_and_each_role_has_its_own() -> None:
