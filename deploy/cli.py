@@ -33,7 +33,8 @@ def main(debug: bool) -> None:
     Clients talk to an OpenAI-compatible gateway in front of vLLM. Their traffic is watched; when the model is
     harmed, a candidate is trained, has to prove itself, and is swapped in without a restart.
 
-    Start with `homeostat demo`: it shows the whole loop on this machine.
+    Start with `homeostat demo`: it shows the whole loop on this machine. With Kafka, vLLM or a cluster of your own:
+    `homeostat run --help`, `homeostat doctor --help`, and docs/installing.md of the repository.
     """
 
 

@@ -113,11 +113,11 @@ def key(
     click.echo(f"key: {made}\n\n{entry(written)}", nl=False)
 
 
-@click.command(short_help="Ask a role on this machine whether it lives; exit 1 where it does not.")
-@click.argument("role", type=click.Choice([role for role in ROLES if role != "shipper"]))
+@click.command(short_help="Ask a role on this machine whether it lives.")
+@click.argument("role", type=click.Choice([role for role in ROLES if role != "shipper"]), metavar="ROLE")
 @CONFIG
 def health(role: str, config_path: Path | None) -> None:
-    """Ask the role's own port for /healthz, as containers' health checks do. Exit 1 where it does not answer."""
+    """Ask the own port of ROLE for /healthz, as containers' health checks do. Exit 1 where it does not answer."""
     from deploy.doctor.alive import alive, own_port
 
     config = load(config_path)
@@ -131,13 +131,14 @@ def health(role: str, config_path: Path | None) -> None:
     short_help="Run one process of the stack, alone, until SIGTERM.",
     help=f"""Run one process of the stack, alone, in the foreground, until SIGTERM.
 
-Each role needs its own extra alone, Kafka (kafka.bootstrap), a store (storage.url) and an empty folder (stack.var).
-Metrics and probes are at its port on stack.bind: /metrics, /healthz, /readyz.
+Each ROLE needs its own extra alone, Kafka (kafka.bootstrap), a folder of its own (stack.var) and, but for gateways, a
+store (storage.url). At its port on stack.bind are /healthz, /readyz and, but for admin, /metrics. `homeostat doctor
+--role ROLE` names what it lacks.
 
 \b
 {listed()}""",
 )
-@click.argument("role", type=click.Choice(list(ROLES)))
+@click.argument("role", type=click.Choice(list(ROLES)), metavar="ROLE")
 @click.option("--name", default="", help="Which one, where several gateways of a host have one stack.var.")
 @CONFIG
 def run(role: str, name: str, config_path: Path | None) -> None:

@@ -6,7 +6,7 @@ import socket
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -15,10 +15,14 @@ from deploy.doctor.certificates import end_of, of_end
 from deploy.doctor.findings import Finding
 from deploy.doctor.services import ANSWER_S, read_models
 from deploy.stack.engines import Engined, accesses
+from serving.routes.listed import ReplicaList
+from serving.sidecar.settings import ListedReplica
 from streams.engine_access import EngineAccess, NoEngineKey
 
 RUNTIME = "start it with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True: adapters cannot be loaded else"
-LOAD = "/v1/load_lora_adapter"
+LOAD, HEALTH = "/v1/load_lora_adapter", "/health"
+SIDE_CAR = "see the log of its pod (`homeostat run replica`), and whether this one may reach it"
+UNLISTED = "gateways send it nothing; if it is yours, list it"
 
 
 def reached(config: Engined, now: datetime, *, loads: bool) -> Iterator[Finding]:
@@ -27,6 +31,26 @@ def reached(config: Engined, now: datetime, *, loads: bool) -> Iterator[Finding]
     with ThreadPoolExecutor(max(len(found), 1)) as pool:
         for findings in pool.map(lambda each: list(_engine(each[0], each[1], now, loads)), found.items()):
             yield from findings
+
+
+def side_cars(listed: Mapping[str, ListedReplica], attested: Collection[str]) -> Iterator[Finding]:
+    """Check that each side-car of the list answers from here: those that it names, and `attested` ones that fit."""
+    known = ReplicaList(listed)
+    for name in sorted({*known.names, *attested}):
+        if (found := known.find(name)) is None:
+            yield Finding(name, False, "no entry of [replicas] fits its name", UNLISTED, needed=False)
+            continue
+        entry = listed[found.entry]
+        access = EngineAccess(url=found.url, ca=entry.ca, cert=entry.cert, key=entry.key)
+        try:
+            status, data = _asked(access, HEALTH, {}, access.tls())
+        except NoEngineKey as error:
+            status, data = 0, str(error).encode()
+        known_states = {200: "is healthy", 503: "has an engine that is not healthy", 0: data.decode()}
+        detail = f"{access.address} {known_states.get(status, f'answers {status}, as no side-car does')}"
+        yield Finding(name, status == 200, detail, "" if status == 200 else SIDE_CAR)
+    if not known.names and not attested:
+        yield Finding("replicas", False, "none has attested yet that fits [replicas]", SIDE_CAR, needed=False)
 
 
 def _engine(name: str, access: EngineAccess, now: datetime, loads: bool) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -20,8 +20,9 @@ from deploy.stack.broker import REMEDY, KafkaAway, reached
 from deploy.stack.lifecycle import Stacked, members
 from deploy.stack.topics import Faults, faults
 from monitor.settings import LabelSettings
+from retrain.settings import RetrainSettings
 from serving.settings import GatewaySettings
-from serving.sidecar.settings import SideCarSettings
+from serving.sidecar.settings import ListedReplica, SideCarSettings
 from streams.log import topic_ids as incarnations
 from streams.log.settings import KafkaSettings
 from streams.log.topic_ids import REMEMBERED, TopicIds
@@ -61,6 +62,10 @@ class Examined(Stacked, Protocol):
     def admin(self) -> Certified: ...
     @property
     def scoring(self) -> ScoringSettings: ...
+    @property
+    def retrain(self) -> RetrainSettings: ...
+    @property
+    def replicas(self) -> Mapping[str, ListedReplica]: ...
 
 
 class _ServedModel(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kafka.errors import KafkaError
 
-from deploy.doctor import engines, exposure, store
+from deploy.doctor import engines, exposure, jobs, store
 from deploy.doctor.alive import own_port
 from deploy.doctor.certificates import broker_certificates, certificates
 from deploy.doctor.findings import Finding
@@ -23,9 +23,9 @@ from deploy.stack.broker import KafkaAway, reached
 from deploy.stack.engine import answers_ok
 from deploy.stack.requirements import GIB, nearest_folder
 from serving.rollout import operations
+from streams.events import ReplicaAttested
 from streams.files import probed
 from streams.identity import process_name
-from streams.log.settings import KafkaSettings
 
 Look = Callable[[Examined], Iterator[Finding]]
 DISK = {
@@ -103,13 +103,24 @@ def engine_tls(config: Examined) -> Iterator[Finding]:
 
 
 def asking(config: Examined) -> Iterator[Finding]:
-    """Check the engines for a role that asks them and loads nothing."""
-    yield from engines.reached(config, datetime.now(UTC), loads=False)
+    """Check the engines for a role that asks them and loads nothing: side-cars, where some are listed."""
+    if config.replicas:
+        yield from engines.side_cars(config.replicas, [each.replica for each in _attested(config)])
+    if config.engines or not config.replicas:
+        yield from engines.reached(config, datetime.now(UTC), loads=False)
 
 
 def loading(config: Examined) -> Iterator[Finding]:
-    """Check the engines for a role that loads adapters."""
-    yield from engines.reached(config, datetime.now(UTC), loads=True)
+    """Check the engines for a role that loads adapters: none, where side-cars do."""
+    if config.engines or not config.replicas:
+        yield from engines.reached(config, datetime.now(UTC), loads=True)
+
+
+def evaluating(config: Examined) -> Iterator[Finding]:
+    """Check that a trainer has an engine to load candidates into: a side-car loads nothing on demand."""
+    if config.replicas and not config.engines and config.retrain.own_engine == "never":
+        detail = 'retrain.own_engine is "never", and side-cars load no candidate'
+        yield Finding("evaluations", False, detail, 'set it to "always", or list an engine for them in [engines]')
 
 
 def model(config: Examined) -> Iterator[Finding]:
@@ -120,13 +131,7 @@ def model(config: Examined) -> Iterator[Finding]:
         yield Finding("model", False, str(error), "set stack.model, or stack.model_id where the model is not here")
         return
     yield Finding("model", True, f"{own} (stack.model_id for hosts without its folder)")
-    if (found := _reached(config)) is None:
-        return
-    try:
-        attested = operations.attestations(found)
-    except (KafkaError, OSError, LookupError):  # a finding of its own says so
-        return
-    for each in attested:
+    for each in _attested(config):
         if each.base_model != own:
             detail = f"{each.replica} at {each.url} attests {each.base_model}, here it is {own}"
             yield Finding("model", False, detail, "one base model for all: stack.model, stack.model_id, the engine's")
@@ -136,11 +141,12 @@ def _of_files(files: Mapping[str, Path | None]) -> Iterator[Finding]:
     yield from certificates({key: path for key, path in files.items() if path}, datetime.now(UTC))
 
 
-def _reached(config: Examined) -> KafkaSettings | None:
+def _attested(config: Examined) -> list[ReplicaAttested]:
+    """Return the last attestation of each replica; none where Kafka does not say, which is a finding of its own."""
     try:
-        return reached(config.kafka)
-    except KafkaAway:
-        return None
+        return operations.attestations(reached(config.kafka))
+    except (KafkaAway, KafkaError, OSError, LookupError):
+        return []
 
 
 def _other(ours: bool) -> str:
@@ -151,7 +157,7 @@ LOOKS: dict[str, list[Look]] = {
     "gateway": [asking, tls, engine_tls, labels, exposure.gateways],
     "worker": [store.written, scoring, labels],
     "controller": [store.listed, loading, engine_tls, model],
-    "trainer": [store.written, loading, engine_tls, model, scoring],
+    "trainer": [store.written, loading, engine_tls, model, scoring, evaluating, jobs.taken],
     "storage": [store.written],
     "renderer": [store.written],
     "replica": [store.listed, side_car_tls],

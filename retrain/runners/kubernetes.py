@@ -59,6 +59,15 @@ class KubernetesRunner:
             else:
                 return
 
+    def refusal(self) -> str:
+        """Return why no Job would be taken; empty where one would. It is asked for and not made."""
+        try:
+            template = self._api.get(CronJob, self._settings.template).to_dict()
+            self._api.create(Job.from_dict(manifest.trial(template["spec"]["jobTemplate"])), dry_run=True)
+        except (ApiError, TransportError) as error:
+            return str(error)
+        return ""
+
     def poll(self, job: str) -> JobState:
         """See `Runner`. While the API server is away a job runs."""
         try:

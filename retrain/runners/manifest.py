@@ -58,6 +58,12 @@ def job(spec: JobSpec, template: Json, holder: str, settings: KubernetesSettings
     return made
 
 
+def trial(template: Json) -> Json:
+    """Return a Job as a template makes it, without a description: to ask whether it would be taken."""
+    metadata = {**(template.get("metadata") or {}), "name": "retraining-trial"}
+    return {"apiVersion": "batch/v1", "kind": "Job", **deepcopy(template), "metadata": metadata}
+
+
 def queued(found: Json) -> bool:
     """Check that a queue decides when the Job begins."""
     return QUEUE in (found["metadata"].get("labels") or {})

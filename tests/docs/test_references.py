@@ -106,6 +106,23 @@ def ran(text: str) -> bool:
     return (ROOT / module.replace(".", "/")).exists() or find_spec(module) is not None
 
 
+def helps(command: click.Command = main, path: str = "homeostat") -> Iterator[tuple[str, str]]:
+    """What each command says of itself and its options."""
+    options = [each.help or "" for each in command.params if isinstance(each, click.Option)]
+    yield path, "\n".join([command.help or "", *options])
+    if isinstance(command, click.Group):
+        for name, each in command.commands.items():
+            yield from helps(each, f"{path} {name}")
+
+
+def opened(text: str) -> set[str]:
+    """The options of the command that a text calls."""
+    found: click.Command = main
+    for each in text.split()[1:]:
+        found = found.commands.get(each, found) if isinstance(found, click.Group) else found
+    return {"--help"} | {option for each in found.params for option in each.opts}
+
+
 @pytest.mark.slow
 def test_files_and_tests_in_them() -> None:
     assert missing(PATH, exists) == []
@@ -123,6 +140,17 @@ def test_commands() -> None:
     assert missing(r"homeostat [a-z].*", commanded) == []
     assert missing(r"make [a-z-]+.*", made) == []
     assert missing(r"python -m [\w.]+.*", ran) == []
+
+
+@pytest.mark.parametrize(("path", "text"), helps(), ids=lambda value: value if value.startswith("homeostat") else "")
+def test_help_names_commands_options_and_settings_that_there_are(path: str, text: str) -> None:
+    one_line = " ".join(text.split())
+    called = [each for each in QUOTED.findall(one_line) if each.startswith("homeostat ")]
+    assert [each for each in called if not commanded(each)] == []
+    assert [o for each in called for o in re.findall(r"--[a-z-]+", each) if o not in opened(each)] == []
+    known = {each.name for each in sections()}
+    dotted = [each for each in DOTTED.findall(one_line) if each.partition(".")[0] in known]
+    assert [each for each in dotted if each not in names()] == []
 
 
 def test_metrics() -> None:

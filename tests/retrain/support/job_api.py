@@ -37,7 +37,7 @@ class JobApi:
             if method == "GET" and name is None:
                 return {"kind": "List", "items": [each for (its, _), each in self.objects.items() if its == kind]}
             if method == "POST":
-                return self._created(namespace, kind, body)
+                return body if "dryRun=All" in path else self._created(namespace, kind, body)
             if (kind, name) not in self.objects:
                 raise Refused(404, f'{kind} "{name}" not found')
             match method:
