@@ -7,7 +7,7 @@ import http.server
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -168,10 +168,37 @@ class Careless(FolderStore):
         return super().put_if_absent(key, content, forced=forced)
 
 
+@dataclass(frozen=True)
+class Hasty(FolderStore):
+    """Looks first and writes then, as some servers do: those who look at once all write."""
+
+    looked: threading.Barrier = field(default_factory=lambda: threading.Barrier(store.AT_ONCE))
+
+    def put_if_absent(self, key: str, content: bytes | Path, *, forced: bool = True) -> bool:
+        free = not self.holds(key)
+        if free:
+            self.looked.wait(60)
+            self.delete(key)
+            super(Hasty, self).put_if_absent(key, content, forced=forced)
+        return free
+
+
+class Forgetful(FolderStore):
+    """Replaces an object whatever mark it has."""
+
+    def put_if_match(self, key: str, content: bytes, etag: str, *, forced: bool = True) -> bool:
+        return super().put_if_match(key, content, self.get(key).etag, forced=forced)
+
+
+def test_a_store_that_lets_two_through_at_once_is_named(tmp_path: Path) -> None:
+    assert "of 4 puts at once for an object that is not there 4 succeeded" in store.conditions(Hasty(tmp_path))
+    assert "by its mark" in store.conditions(Forgetful(tmp_path))
+
+
 def test_a_store_whose_puts_are_not_conditional_is_named(tmp_path: Path, s3: S3) -> None:
     assert store.conditions(FolderStore(tmp_path)) == ""
     assert store.conditions(Config(storage=s3.storage("doctor")).kept.objects()) == ""
-    assert "overwritten" in store.conditions(Careless(tmp_path))
+    assert any(each in store.conditions(Careless(tmp_path)) for each in ("overwritten", "puts at once"))
     assert list(FolderStore(tmp_path).list("doctor")) == []
 
 
