@@ -179,7 +179,7 @@ class Hasty(FolderStore):
         if free:
             self.looked.wait(60)
             self.delete(key)
-            super(Hasty, self).put_if_absent(key, content, forced=forced)
+            super().put_if_absent(key, content, forced=forced)
         return free
 
 
@@ -192,13 +192,13 @@ class Forgetful(FolderStore):
 
 def test_a_store_that_lets_two_through_at_once_is_named(tmp_path: Path) -> None:
     assert "of 4 puts at once for an object that is not there 4 succeeded" in store.conditions(Hasty(tmp_path))
-    assert "by its mark" in store.conditions(Forgetful(tmp_path))
+    assert "replace" in store.conditions(Forgetful(tmp_path))
 
 
 def test_a_store_whose_puts_are_not_conditional_is_named(tmp_path: Path, s3: S3) -> None:
     assert store.conditions(FolderStore(tmp_path)) == ""
     assert store.conditions(Config(storage=s3.storage("doctor")).kept.objects()) == ""
-    assert any(each in store.conditions(Careless(tmp_path)) for each in ("overwritten", "puts at once"))
+    assert "object that is" in store.conditions(Careless(tmp_path))
     assert list(FolderStore(tmp_path).list("doctor")) == []
 
 
