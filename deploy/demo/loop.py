@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,8 +72,6 @@ def run(options: DemoOptions, console: Console) -> bool:
     """Run the demo and write its report. Return whether the expected outcome happened. Raise for bad input before
     anything is started; stop everything that was started in any case."""
     data = DemoData.of(options)
-    notes = DemoNotes()
-    notes.mark("started")
     stack = demo_stack.prepare(
         options.report / "stack",
         options.model,
@@ -83,15 +82,35 @@ def run(options: DemoOptions, console: Console) -> bool:
     )
     console.rule("[bold]Homeostat demo: the closed loop on this machine")
     _introduce(console, options, stack, data)
-    observer: Observer | None = None
-    clients: Clients | None = None
-    try:
+
+    def begin() -> str:
         adapter = _tune(console, stack, data.before[: data.shares.champion])
         demo_stack.up(stack, console)
         operations.promote(stack.kafka, ALIAS, adapter.version, adapter.digest, by="demo")
+        return adapter.version
+
+    try:
+        done = play(options, data, stack, begin, console)
+    finally:
+        if not options.keep:
+            demo_stack.down(stack, console)
+    return _show(console, options, done)
+
+
+def play(
+    options: DemoOptions, data: DemoData, stack: DemoStack, begin: Callable[[], str], console: Console
+) -> report.DemoReport:
+    """Send both worlds to a stack, follow what its loop does, and write the report; return that. `begin` starts the
+    stack and names the version that it serves. What goes wrong is in the report."""
+    notes = DemoNotes()
+    notes.mark("started")
+    observer: Observer | None = None
+    clients: Clients | None = None
+    try:
+        version = begin()
         observer = Observer(stack.kafka)
         observer.start()
-        stack.wait_served(adapter.version)
+        stack.wait_served(version)
         notes.mark("ready")
         clients = stack.clients(options.feedback_share, options.seed)
         asyncio.run(_serve(console, stack, options, data, clients, notes, observer))
@@ -103,9 +122,7 @@ def run(options: DemoOptions, console: Console) -> bool:
     finally:
         notes.mark("finished")
         done = _report(options, stack, data.shares, notes, observer, clients)
-        if not options.keep:
-            demo_stack.down(stack, console)
-    return _show(console, options, done)
+    return done
 
 
 def _introduce(console: Console, options: DemoOptions, stack: DemoStack, data: DemoData) -> None:

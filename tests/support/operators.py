@@ -15,7 +15,7 @@ DEFINED = {  # of the kinds that the components use
         "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
         "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
     ),
-    KEDA: ("config/crd/bases/keda.sh_scaledobjects.yaml",),
+    KEDA: tuple(f"config/crd/bases/keda.sh_{kind}.yaml" for kind in ("scaledobjects", "triggerauthentications")),
     KUEUE: ("config/components/crd/bases/kueue.x-k8s.io_localqueues.yaml",),
 }
 

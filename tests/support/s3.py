@@ -6,17 +6,21 @@ from __future__ import annotations
 import logging
 import re
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
 
 from streams.objects.settings import StorageSettings
+
+if TYPE_CHECKING:
+    from werkzeug.serving import BaseWSGIServer
 
 BUCKET = "homeostat"
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
@@ -126,15 +130,20 @@ class S3:
         return [each for each in self.asked if each.startswith(f"{method} ") and part in each]
 
 
-@contextmanager
-def server() -> Iterator[S3]:
-    """A server with one empty bucket."""
+def listening(host: str, port: int) -> tuple[S3, BaseWSGIServer]:
+    """A server without a bucket, and what serves it."""
     from moto.moto_server.werkzeug_app import create_backend_app
     from werkzeug.serving import make_server
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     s3 = S3(create_backend_app("s3"))  # moto's own door asks all of its services at each request, half of the time
-    listener = make_server("127.0.0.1", 0, s3, threaded=True)
+    return s3, make_server(host, port, s3, threaded=True)
+
+
+@contextmanager
+def server() -> Iterator[S3]:
+    """A server with one empty bucket."""
+    s3, listener = listening("127.0.0.1", 0)
     s3.url = f"http://127.0.0.1:{listener.server_port}"
     thread = threading.Thread(target=listener.serve_forever, daemon=True)
     thread.start()
@@ -177,3 +186,7 @@ def is_commit(method: str, path: str) -> bool:
     (True, False)
     """
     return method == "PUT" and re.search(r"_delta_log/\d{20}\.json$", path) is not None
+
+
+if __name__ == "__main__":  # in a container of its own: `python -m tests.support.s3 PORT`
+    listening("0.0.0.0", int(sys.argv[1]))[1].serve_forever()

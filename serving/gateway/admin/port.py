@@ -81,7 +81,7 @@ def readiness_of(table: RouteTable, health: ReplicaHealth | None = None) -> tupl
     """Return whether clients may come, and what is lacking. They may as long as one alias is served: a gateway that is
     not ready gets no client, and an alias without a replica would keep the others' clients away from every gateway."""
     if not table.routes:
-        return False, "no route yet; homeostat promote writes the first"
+        return False, "no route yet: Kafka has none or does not answer; homeostat promote writes the first"
     dead = health.dead() if health else frozenset()
     missing = sorted(alias for alias in table.routes if not served(table, alias, dead))
     some = len(missing) < len(table.routes)

@@ -6,136 +6,119 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
+import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from deploy.stack import ports
+from deploy.config.settings import Config
+from deploy.doctor.alive import own_port
+from deploy.roles.names import ROLES
+from serving.gateway.access.keys import Key, entry
+from tests.support.tiny_model import model
 from tests.support.waiting import wait
+from tests.system.images.containers import CONFINED, podman, size_mb
 
 pytestmark = [pytest.mark.system, pytest.mark.images, pytest.mark.timeout(3_600)]
 
-ROOT = Path(__file__).parents[3]
-KEPT = ROOT / "var" / "images"
-MADE = "localhost/homeostat-base:bookworm"
-MOST_MB = {"gateway": 170, "worker": 560}  # above the base
-SETTINGS = {
-    "containers.conf": """[containers]
-default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
-netns = "host"
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-runtime = "runc"
-""",
-    "storage.conf": '[storage]\ndriver = "overlay"\ngraphroot = "{kept}/storage"\nrunroot = "{kept}/run"\n',
-    "registries.conf": "unqualified-search-registries = []\n",
-}
-VARIABLES = {
-    "containers.conf": "CONTAINERS_CONF",
-    "storage.conf": "CONTAINERS_STORAGE_CONF",
-    "registries.conf": "CONTAINERS_REGISTRIES_CONF",
-}
-FROM_HERE = ("/etc/pip.conf", "/etc/ssl/certs")  # how this machine reaches its package index, for builds alone
-CONFINED = ("--user=65532", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
+MOST_MB = {"gateway": 170, "replica": 170, "worker": 560, "renderer": 950, "admin": 8_500, "trainer": 9_500}
+IMAGES = {role: {"controller": "gateway", "storage": "worker"}.get(role, role) for role in ROLES if role != "shipper"}
+ASK = """
+import urllib.error, urllib.request
+try:
+    print(urllib.request.urlopen("http://127.0.0.1:{port}/readyz", timeout=5).read().decode())
+except urllib.error.HTTPError as error:
+    print(error.read().decode())
+"""
 
 
-def called(*command: str, check: bool = True) -> str:
-    """Settings of this machine's own go before ours."""
-    made = {VARIABLES[name]: str(KEPT / name) for name in SETTINGS}
-    done = subprocess.run(command, env={**made, **os.environ}, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert not check or done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
-    return done.stdout.strip()
+@pytest.mark.parametrize("target", MOST_MB)
+def test_an_image_is_no_larger_than_it_may_be(target: str, base: str, image_of: Callable[[str], str]) -> None:
+    """Above the base."""
+    above = size_mb(image_of(target)) - size_mb(base)
+    print(f"\n{target}: {above:.0f} MB above the base, at most {MOST_MB[target]}")
+    assert above <= MOST_MB[target]
 
 
-@pytest.fixture(scope="session")
-def base() -> str:
-    KEPT.mkdir(parents=True, exist_ok=True)
-    for name, text in SETTINGS.items():
-        (KEPT / name).write_text(text.format(kept=KEPT))
-    if given := os.environ.get("BASE"):
-        return given
-    if not called("podman", "images", "-q", MADE):
-        packages = "--include=python3,python3-venv,ca-certificates"
-        called("mmdebstrap", "--variant=minbase", packages, "bookworm", str(KEPT / "base.tar"))
-        called("podman", "import", str(KEPT / "base.tar"), MADE)
-    return MADE
-
-
-@pytest.fixture(scope="session", params=MOST_MB)
-def image(request: pytest.FixtureRequest, base: str) -> str:
-    name = f"localhost/homeostat-{request.param}:test"
-    mounts = [part for path in FROM_HERE if Path(path).exists() for part in ("-v", f"{path}:{path}:ro")]
-    kind = ("--layers", "--isolation=oci", "--runtime=runc", "--network=host", "--format=docker")
-    file = str(ROOT / "deploy" / "images" / "Dockerfile")
-    called(
-        "buildah",
-        "bud",
-        *kind,
-        *mounts,
-        f"--build-arg=BASE={base}",
-        f"--target={request.param}",
-        "-t",
-        name,
-        "-f",
-        file,
-        str(ROOT),
-    )
-    return name
-
-
-def size_mb(image: str) -> float:
-    return int(called("podman", "image", "inspect", "--format", "{{.Size}}", image)) / 1e6
-
-
-def test_an_image_is_no_larger_than_it_may_be(image: str, base: str) -> None:
-    role, above = image.rpartition("-")[2].removesuffix(":test"), size_mb(image) - size_mb(base)
-    print(f"\n{role}: {above:.0f} MB above the base, at most {MOST_MB[role]}")
-    assert above <= MOST_MB[role]
-
-
-def test_an_image_has_a_bill_of_what_is_in_it(image: str) -> None:
-    bill = json.loads(
-        called("podman", "run", "--rm", *CONFINED, "--entrypoint=cat", image, "/opt/homeostat/sbom.cdx.json")
-    )
+@pytest.mark.parametrize("target", MOST_MB)
+def test_an_image_has_a_bill_of_what_is_in_it(target: str, image_of: Callable[[str], str]) -> None:
+    asked = ("run", "--rm", *CONFINED, "--entrypoint=cat", image_of(target), "/opt/homeostat/sbom.cdx.json")
+    bill = json.loads(podman(*asked))
     assert bill["bomFormat"] == "CycloneDX"
-    assert {"homeostat", "msgspec", "cryptography"} <= {each["name"] for each in bill["components"]}
+    listed = {re.sub("[-_.]+", "-", each["name"]).lower() for each in bill["components"]}
+    assert {"homeostat", "msgspec", "cryptography"} <= listed
+    there = podman("run", "--rm", *CONFINED, "--entrypoint=sh", image_of(target), "-c", "ls /opt/homeostat/lib/*/*/")
+    installed = re.findall(r"^(.+?)-[^-]+\.dist-info", there, re.MULTILINE)
+    assert {re.sub("[-_.]+", "-", each).lower() for each in installed} == listed
+
+
+@dataclass(frozen=True)
+class Running:
+    """A role alone in its container, without rights, with an empty volume, and with Kafka away."""
+
+    role: str
+    name: str
+
+    def ask(self, *command: str, check: bool = True) -> str:
+        return podman("exec", self.name, *command, check=check)
+
+    @property
+    def lacks(self) -> str:
+        """What it says to whoever asks whether it is ready."""
+        return self.ask("python3", "-c", ASK.format(port=own_port(self.role, Config())[1]))
+
+
+@pytest.fixture(scope="module")
+def mounted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What roles are given: a small model, and a key that admits somebody."""
+    folder = tmp_path_factory.mktemp("given")
+    model(folder / "model")
+    (folder / "keys.toml").write_text(entry(Key.of("team", "key", ["admin"])))
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    (folder / "keys.toml").chmod(0o600)
+    os.chown(folder / "keys.toml", 65532, 65532)
+    return folder
 
 
 @pytest.fixture
-def container(image: str) -> Iterator[tuple[str, int]]:
-    """The image's role, with an empty volume, no rights and no Kafka; its name, and the port of its probes."""
-    role, name = image.rpartition("-")[2].removesuffix(":test"), f"homeostat-{uuid.uuid4().hex[:8]}"
-    port, clients = ports.free(2)
-    key = "GATEWAY_ADMIN_PORT" if role == "gateway" else f"{role.upper()}_METRICS_PORT"
+def container(role: str, image_of: Callable[[str], str], mounted: Path) -> Iterator[Running]:
+    name = f"homeostat-{uuid.uuid4().hex[:8]}"
     given = {
         "HOMEOSTAT__KAFKA__BOOTSTRAP": "127.0.0.1:1",
         "HOMEOSTAT__GATEWAY__DEFAULT_KEY": "true",
-        "HOMEOSTAT__STACK__GATEWAY_PORT": str(clients),
-        f"HOMEOSTAT__STACK__{key}": str(port),
+        "HOMEOSTAT__STACK__MODEL": "/given/model",
+        "HOMEOSTAT__ENGINES": '{"gpu0": {"url": "http://127.0.0.1:1"}}',
+        "HOMEOSTAT__REPLICA__ENGINE": "http://127.0.0.1:1",
+        "HOMEOSTAT__REPLICA__ADDRESS": "http://replica:8200",
     }
-    volumes = ("-v", f"{name}-var:/var/lib/homeostat", "-v", f"{name}-tmp:/tmp")
+    if role == "admin":
+        given["HOMEOSTAT__GATEWAY__KEYS_FILE"] = "/given/keys.toml"
+    volumes = ("-v", f"{name}-var:/var/lib/homeostat", "-v", f"{name}-tmp:/tmp", "-v", f"{mounted}:/given:ro")
     named = [f"--env={variable}={value}" for variable, value in given.items()]
-    called("podman", "run", "-d", "--name", name, *CONFINED, "--memory=1g", "--network=host", *volumes, *named, image)
+    command = () if role == IMAGES[role] else ("run", role)
+    limits = ("--memory=2g", "--network=none")
+    podman("run", "-d", "--name", name, *CONFINED, *limits, *volumes, *named, image_of(IMAGES[role]), *command)
     try:
-        yield name, port
+        yield Running(role, name)
     finally:
-        called("podman", "rm", "-f", "-t", "20", name, check=False)
-        called("podman", "volume", "rm", f"{name}-var", f"{name}-tmp", check=False)
+        podman("rm", "-f", "-t", "20", name, check=False)
+        podman("volume", "rm", f"{name}-var", f"{name}-tmp", check=False)
 
 
-def test_a_role_lives_without_rights_on_an_empty_disk(container: tuple[str, int], image: str) -> None:
-    name, _ = container
-    role = image.rpartition("-")[2].removesuffix(":test")
-    health = ("podman", "exec", name, "homeostat", "health", role)
-    wait(lambda: called(*health, check=False) == f"{role} is alive", most_s=120, what=f"{role} in its container")
-    assert called("podman", "exec", name, "id", "-u") == "65532"
-    wrote = called("podman", "exec", name, "sh", "-c", "touch /opt/homeostat/mine 2>&1 || true")
-    assert "Read-only file system" in wrote
-    capabilities = called("podman", "exec", name, "grep", "CapEff", "/proc/1/status")
-    assert int(capabilities.split()[1], 16) == 0
-    called("podman", "stop", "-t", "60", name)
-    assert called("podman", "inspect", "--format", "{{.State.ExitCode}}", name) == "0", called("podman", "logs", name)
+@pytest.mark.parametrize("role", IMAGES)
+def test_a_role_lives_without_rights_on_an_empty_disk(container: Running) -> None:
+    role = container.role
+    alive = f"{role} is alive"
+    wait(lambda: container.ask("homeostat", "health", role, check=False) == alive, f"{role} in its container", 120)
+    lacks = {"admin": "ready", "gateway": "no route yet"}.get(role, "Kafka at 127.0.0.1:1")
+    assert lacks in container.lacks
+    assert container.ask("id", "-u") == "65532"
+    assert "Read-only file system" in container.ask("sh", "-c", "touch /opt/homeostat/mine 2>&1 || true")
+    assert int(container.ask("grep", "CapEff", "/proc/1/status").split()[1], 16) == 0
+    podman("stop", "-t", "60", container.name)
+    ended = podman("inspect", "--format", "{{.State.ExitCode}}", container.name)
+    assert ended == "0", podman("logs", container.name, check=False)

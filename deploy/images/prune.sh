@@ -1,0 +1,8 @@
+#!/bin/sh
+# Take out of /opt/homeostat what no process reads: tests (Evidently's are a part of its interface), types, sources of what
+# is compiled, and numpy's tools for compilers.
+set -eu
+cd /opt/homeostat/lib/python3*/site-packages
+find . -path ./evidently -prune -o -type d -name tests -prune -exec rm -r {} +
+find . -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' \) -delete
+rm -rf numpy/distutils numpy/f2py
