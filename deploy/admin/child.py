@@ -14,6 +14,7 @@ from deploy.admin.wire import ALIVE_S, OutputPiece
 READ = 65_536
 REST_S = 0.2  # that half a line waits for its rest
 GRACE_S = 5.0  # from SIGTERM to SIGKILL
+LOOK_S = 0.02  # how often a process that is to end is looked at
 TOO_LONG = 124  # exit status of a command that ran past its time, as of timeout(1)
 
 
@@ -97,9 +98,17 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         _signalled(process.pid, signal.SIGTERM)
         with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), GRACE_S)
+            await asyncio.wait_for(_reaped(process), GRACE_S)
     _signalled(process.pid, signal.SIGKILL)
-    await process.wait()
+    await _reaped(process)
+    process._transport.close()  # type: ignore[attr-defined]  # its pipes, where they were not read to their end
+
+
+async def _reaped(process: asyncio.subprocess.Process) -> None:
+    """Return once the process is gone. Its `wait` waits for its pipes too: for ever, where they are full and the caller
+    reads no more."""
+    while process.returncode is None:  # noqa: ASYNC110 - asyncio has no event for it
+        await asyncio.sleep(LOOK_S)
 
 
 def _signalled(group: int, number: signal.Signals) -> None:

@@ -1,4 +1,5 @@
-"""An answer for a pause, a resume or a rollback that finds no Kafka: how things stand, and what can be done."""
+"""An answer for a pause, a resume or a rollback that finds no Kafka, or loses it: how things stand, and what can be
+done."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ import msgspec
 from deploy.stack.broker import KafkaAway
 from streams.events import RouteWritten
 from streams.files import stamp
+from streams.log.patience import BrokersSilent
 
 UNTIL_THEN = (
     "Meanwhile gateways serve the routes that they know, and nothing is retrained, promoted or rolled back: all of "
@@ -28,20 +30,23 @@ class KnownRoutes(msgspec.Struct, frozen=True):
 
 @contextmanager
 def explained(var: Path, act: str, alias: str | None) -> Iterator[None]:
-    """Raise KafkaAway with the whole answer, where the block raises it. `act`: the command."""
+    """Raise KafkaAway with the whole answer, where the block raises it or BrokersSilent. `act`: the command."""
     try:
         yield
     except KafkaAway as error:
-        raise KafkaAway("\n".join([str(error), *lines(var, act, alias)])) from error
+        nothing = f"Nothing was written: {act} holds once the log has it."
+        raise KafkaAway(
+            "\n".join([str(error), nothing, _known(var, act, alias), UNTIL_THEN, _next(act, alias)])
+        ) from error
+    except BrokersSilent as error:
+        perhaps = f"Whether {act} was written is not known: it holds once the log has it."
+        answer = [str(error), perhaps, _known(var, act, alias), _next(act, alias)]
+        raise KafkaAway("\n".join(answer)) from error
 
 
-def lines(var: Path, act: str, alias: str | None) -> Iterator[str]:
-    """Yield what was not done, what is known, and what to do."""
-    yield f"Nothing was written: {act} holds once the log has it."
-    yield _known(var, act, alias)
-    yield UNTIL_THEN
+def _next(act: str, alias: str | None) -> str:
     again = f"homeostat {act}" + (f" {alias}" if alias else "")
-    yield f"Next: give `{again}` again once Kafka answers" + ("." if act == "resume" else f"; {NOW}")
+    return f"Next: give `{again}` again once Kafka answers" + ("." if act == "resume" else f"; {NOW}")
 
 
 def _known(var: Path, act: str, alias: str | None) -> str:

@@ -1,9 +1,11 @@
 """An operator's acts on an alias's route: promote, roll back, pause, resume, shadow. Each is recorded first.
 
-An operator wins: where an automatic actor wrote the generation first, the change is made to what it wrote."""
+An operator wins: where an automatic actor wrote the generation first, the change is made to what it wrote. One who
+stops something waits for no broker: `pause`, `resume` and `rollback` raise BrokersSilent where nothing more comes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from contextlib import closing
 
 import msgspec
@@ -16,6 +18,7 @@ from streams.events import DecisionRecorded, ReplicaAttested, RetrainReported, R
 from streams.identity import uuid7, version_name
 from streams.kinds import DecisionKind
 from streams.log.append import Appender
+from streams.log.patience import Moved, patient, unheeded
 from streams.log.read import read
 from streams.log.settings import KafkaSettings
 from streams.routes import effective, in_force, without_salt
@@ -29,9 +32,9 @@ class UnknownVersion(LookupError):
     """No route and no retraining ever named it."""
 
 
-def routes(kafka: KafkaSettings) -> dict[str, RouteWritten]:
+def routes(kafka: KafkaSettings, moved: Moved = unheeded) -> dict[str, RouteWritten]:
     """Return the route in force of each alias: the first record of the highest generation."""
-    return in_force(record.event for record in read(kafka, ROUTES, RouteWritten))
+    return in_force(record.event for record in read(kafka, ROUTES, RouteWritten, moved))
 
 
 def attestations(kafka: KafkaSettings) -> list[ReplicaAttested]:
@@ -53,36 +56,35 @@ def promote(
 ) -> RouteWritten:
     """Make `version` the champion at once. Raise ValueError where version and digest do not belong together, or the
     engines have no room for it; nothing is written then."""
-    return _apply(kafka, alias, Promote(Named(version, digest, rank), keep_previous), by, limits)
+    change = Promote(Named(version, digest, rank), keep_previous)
+    return _in_force(kafka, routes(kafka), [alias], change, by, limits)[0]
 
 
 def rollback(kafka: KafkaSettings, alias: str, by: str) -> RouteWritten:
     """Give the previous champion its place back; a canary is withdrawn. Raise LookupError where there is none,
     RuntimeError where the champion changed in the meantime."""
-    known = routes(kafka)
-    away = known[alias].champion if alias in known else None
-    return _apply(kafka, alias, Rollback(away), by, known=known)
+    return _soon(kafka, lambda known: Rollback(known[alias].champion if alias in known else None), by, alias)[0]
 
 
 def pause(kafka: KafkaSettings, alias: str, by: str) -> RouteWritten:
     """Stop automatic retraining and promotion until `resume`; a harmful canary is still withdrawn."""
-    return _apply(kafka, alias, Pause(True), by)
+    return _soon(kafka, lambda _: Pause(True), by, alias)[0]
 
 
 def resume(kafka: KafkaSettings, alias: str, by: str) -> RouteWritten:
     """Take the pause back."""
-    return _apply(kafka, alias, Pause(False), by)
+    return _soon(kafka, lambda _: Pause(False), by, alias)[0]
 
 
 def pause_all(kafka: KafkaSettings, by: str) -> list[RouteWritten]:
-    """Pause every alias; one that fails keeps no other from it. Raise RuntimeError at the end, naming those that
-    failed."""
-    return _everywhere(kafka, Pause(True), by)
+    """Pause every alias, all in one step; one that fails keeps no other from it. Raise RuntimeError at the end, naming
+    those that failed."""
+    return _soon(kafka, lambda _: Pause(True), by)
 
 
 def resume_all(kafka: KafkaSettings, by: str) -> list[RouteWritten]:
     """Take every pause back; see `pause_all`."""
-    return _everywhere(kafka, Pause(False), by)
+    return _soon(kafka, lambda _: Pause(False), by)
 
 
 def shadow(
@@ -98,8 +100,9 @@ def shadow(
     """Mirror the alias's requests to `version`; None ends it. Without a digest the log is searched for it: raise
     UnknownVersion where the log does not name the version, ValueError as `promote`."""
     if version is None:
-        return _apply(kafka, alias, Shadow(None), by)
-    return _apply(kafka, alias, Shadow(Named(version, digest or _digest(kafka, alias, version), rank)), by, limits)
+        return _in_force(kafka, routes(kafka), [alias], Shadow(None), by)[0]
+    named = Named(version, digest or _digest(kafka, alias, version), rank)
+    return _in_force(kafka, routes(kafka), [alias], Shadow(named), by, limits)[0]
 
 
 def sign(
@@ -118,66 +121,76 @@ def sign(
     return decision
 
 
-def _everywhere(kafka: KafkaSettings, change: Change, by: str) -> list[RouteWritten]:
-    done, failed = [], []
-    for alias in sorted(routes(kafka)):
-        try:
-            done.append(_apply(kafka, alias, change, by))
-        except RuntimeError as error:
-            failed.append(str(error))
-    if failed:
-        raise RuntimeError("; ".join(failed))
-    return done
+def _soon(
+    kafka: KafkaSettings, change: Callable[[Routes], Change], by: str, alias: str | None = None
+) -> list[RouteWritten]:
+    """Make the change, which may depend on the routes, to the alias, or to all that have a route."""
+
+    def act(moved: Moved) -> list[RouteWritten]:
+        known = routes(kafka, moved)
+        aliases = list(known) if alias is None else [alias]
+        return _in_force(kafka, known, aliases, change(known), by, moved=moved)
+
+    return patient(act, kafka.bootstrap)
 
 
-def _apply(
+def _in_force(
     kafka: KafkaSettings,
-    alias: str,
+    known: Routes,
+    aliases: Iterable[str],
     change: Change,
     by: str,
     limits: EngineLimits | None = None,
-    known: Routes | None = None,
-) -> RouteWritten:
-    """Write the change until it is in force. `known`: the routes, where they were just read. Raise RuntimeError where
-    other writers were faster ten times in a row."""
-    for attempt in range(ATTEMPTS):
-        if known is None or attempt:
-            known = routes(kafka)
-        route = change(known, alias, limits)
-        if route is known.get(alias):
-            return route
-        route = _write(kafka, known, msgspec.structs.replace(route, by=by), change.action)
-        if _won(kafka, route):
-            return route
-    raise RuntimeError(f"{alias}: others wrote {ATTEMPTS} generations in a row before us; look, and try again")
+    moved: Moved = unheeded,
+) -> list[RouteWritten]:
+    """Write the change of each alias until it is in force, all at once: of a hundred, none shall wait for the others.
+    Raise RuntimeError, naming those for which other writers were faster ten times in a row."""
+    left, done = sorted(aliases), dict[str, RouteWritten]()
+    for _ in range(ATTEMPTS):
+        wanted = [change(known, alias, limits) for alias in left]
+        new = [msgspec.structs.replace(route, by=by) for route in wanted if route is not known.get(route.alias)]
+        done |= {route.alias: route for route in wanted if route is known.get(route.alias)}
+        if new:
+            known, won = _written(kafka, known, new, change.action, moved)
+            done |= {route.alias: route for route in won}
+        left = [alias for alias in left if alias not in done]
+        if not left:
+            return [done[alias] for alias in sorted(done)]
+    raise RuntimeError(
+        f"{', '.join(left)}: others wrote {ATTEMPTS} generations in a row before us; look, and try again"
+    )
 
 
-def _write(kafka: KafkaSettings, known: Routes, route: RouteWritten, action: str) -> RouteWritten:
-    """Write the ledger first, then the route: the ledger without the salt, by which anybody could choose an arm."""
-    at_ms, before = now_ms(), known.get(route.alias)
-    route = msgspec.structs.replace(route, time_ms=at_ms, cause=uuid7(at_ms))
-    decision = DecisionRecorded(
+def _written(
+    kafka: KafkaSettings, before: Routes, new: Iterable[RouteWritten], action: str, moved: Moved
+) -> tuple[Routes, list[RouteWritten]]:
+    """Write the ledger first, then the routes: the ledger without the salt, by which anybody could choose an arm.
+    Return the routes in force then, and those of the new ones that are among them, or were."""
+    at_ms = now_ms()
+    made = [msgspec.structs.replace(route, time_ms=at_ms, cause=uuid7(at_ms)) for route in new]
+    decisions = [_decision(before.get(route.alias), route, action) for route in made]
+    with closing(Appender(kafka, f"homeostat/{made[0].by}")) as appender:
+        moved()
+        appender.append_all(LEDGER, [(each.id, each) for each in decisions], time_ms=at_ms)
+        moved()
+        appender.append_all(ROUTES, [(f"{each.cause}/route", each) for each in made], time_ms=at_ms)
+        moved()
+    effective_ones = list(effective(record.event for record in read(kafka, ROUTES, RouteWritten, moved)))
+    causes = {each.cause for each in effective_ones}
+    return in_force(effective_ones), [each for each in made if each.cause in causes]
+
+
+def _decision(before: RouteWritten | None, route: RouteWritten, action: str) -> DecisionRecorded:
+    return DecisionRecorded(
         id=route.cause,
         alias=route.alias,
-        time_ms=at_ms,
+        time_ms=route.time_ms,
         kind=DecisionKind.OPERATOR,
         function="operator",
         inputs={"action": action, "by": route.by, "route": codec.plain(before and without_salt(before))},
         output=codec.plain(without_salt(route)),
         summary=f"{route.by}: {action} {route.alias}, champion {route.champion}",
     )
-    appender = Appender(kafka, f"homeostat/{route.by}")
-    try:
-        appender.append(LEDGER, decision, id=decision.id, time_ms=at_ms)
-        appender.append(ROUTES, route, id=f"{route.cause}/route", time_ms=at_ms)
-    finally:
-        appender.close()
-    return route
-
-
-def _won(kafka: KafkaSettings, route: RouteWritten) -> bool:
-    written = (record.event for record in read(kafka, ROUTES, RouteWritten))
-    return any(each.cause == route.cause for each in effective(written))
 
 
 def _digest(kafka: KafkaSettings, alias: str, version: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
@@ -9,6 +12,8 @@ from streams import codec
 from streams.events import Event
 from streams.log.settings import KafkaSettings
 from streams.topics import Topic
+
+CONFIRMED_S = 30.0
 
 
 class Appender:
@@ -25,16 +30,26 @@ class Appender:
             compression_type="gzip",
             **settings.client,
         )
+        # Whoever has one closes it: at the process's end upstream would wait two seconds for brokers that are silent.
+        self._producer._unregister_cleanup()
 
     def append(self, topic: Topic, event: Event, *, id: str, time_ms: int) -> int:
         """Append an event and return its offset. `id` becomes the CloudEvents id; the key is the topic's key field."""
-        sent = self._producer.send(
+        return int(self._sent(topic, event, id, time_ms).get(timeout=CONFIRMED_S).offset)
+
+    def append_all(self, topic: Topic, events: Iterable[tuple[str, Event]], *, time_ms: int) -> None:
+        """Append events with their ids, in this order; return once all are confirmed. After a KafkaError some may be in
+        the log."""
+        for sent in [self._sent(topic, event, id, time_ms) for id, event in events]:
+            sent.get(timeout=CONFIRMED_S)
+
+    def _sent(self, topic: Topic, event: Event, id: str, time_ms: int) -> Any:
+        return self._producer.send(
             self._physical(topic.name),
             key=str(getattr(event, topic.key)).encode(),
             value=codec.encode(event),
             headers=codec.headers(event, id=id, time_ms=time_ms, source=self._source),
         )
-        return int(sent.get(timeout=30).offset)
 
     def close(self) -> None:
         """Close the connection."""

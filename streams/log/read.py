@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -13,6 +13,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from streams import codec
 from streams.events import Event
+from streams.log.patience import Moved, unheeded
 from streams.log.settings import KafkaSettings
 from streams.topics import CREATES, Topic
 
@@ -41,9 +42,9 @@ class Raw(msgspec.Struct, frozen=True):
     value: bytes | None
 
 
-def read(settings: KafkaSettings, topic: Topic, kind: type[E]) -> list[Record[E]]:
+def read(settings: KafkaSettings, topic: Topic, kind: type[E], moved: Moved = unheeded) -> list[Record[E]]:
     """Return everything in the topic up to its present end, in order within each partition, as `follow` yields it."""
-    return list(follow(settings, topic, kind, stop=lambda: False, until_end=True))
+    return list(follow(settings, topic, kind, stop=lambda: False, until_end=True, moved=moved))
 
 
 def span(
@@ -66,7 +67,7 @@ def scan(
         last = last if end is None else min(end, last)
         consumer.seek(at, max(first, consumer.beginning_offsets([at])[at]))
         deadline = time.monotonic() + wait_s
-        while consumer.position(at) < last:
+        while _position(consumer, at, wait_s) < last:
             polled = consumer.poll(timeout_ms=200).get(at, [])
             yield from (Raw(partition, r.offset, r.timestamp, r.key, r.value) for r in polled if r.offset < last)
             deadline = time.monotonic() + wait_s if polled else deadline
@@ -87,9 +88,11 @@ def follow(
     poll_ms: int = 200,
     wait_s: float = 30.0,
     idle: Callable[[], None] = lambda: None,
+    moved: Moved = unheeded,
 ) -> Iterator[Record[E]]:
     """Yield the records from the start (or the end) on, for ever, until `stop()`; `idle()` is called once the records
-    of the beginning are read, and whenever nothing comes for `poll_ms`.
+    of the beginning are read, and whenever nothing comes for `poll_ms`; `moved()` with each answer that takes the
+    reading on.
 
     Raises TimeoutError where the end is wanted and nothing more comes for `wait_s`.
 
@@ -97,34 +100,55 @@ def follow(
     left out, and a warning names it; a record whose headers name another kind is not ours."""
     consumer = _consumer(settings, poll_ms)
     try:
+        moved()
         name = settings.physical(topic.name)
-        partitions = [TopicPartition(name, p) for p in sorted(_partitions(consumer, name))]
-        consumer.assign(partitions)
-        ends = consumer.end_offsets(partitions)
-        if from_end:
-            consumer.seek_to_end(*partitions)
-        else:
-            consumer.seek_to_beginning(*partitions)
+        ends = _assigned(consumer, name, from_end=from_end)
+        moved()
         caught_up, deadline = from_end, time.monotonic() + wait_s
         while not stop():
-            if not caught_up and all(consumer.position(p) >= ends[p] for p in partitions):
+            if not caught_up and _reached(consumer, ends, wait_s):
                 if until_end:
                     return
                 caught_up = True
                 idle()
             polled = consumer.poll(timeout_ms=poll_ms)
-            if not polled:
-                if until_end and time.monotonic() > deadline:
-                    raise TimeoutError(f"{name}: no records for {wait_s:g} s; is the broker well?")
-                idle()
-            else:
+            if polled:
                 deadline = time.monotonic() + wait_s
+                moved()
+            elif until_end and time.monotonic() > deadline:
+                raise TimeoutError(f"{name}: no records for {wait_s:g} s; is the broker well?")
+            else:
+                idle()
             for at, raw in sorted(polled.items()):
                 for record in raw:
                     if (event := _decoded(kind, record)) is not None:
                         yield Record(at.partition, record.offset, record.timestamp, event)
     finally:
         consumer.close()
+
+
+def _assigned(consumer: KafkaConsumer, name: str, *, from_end: bool) -> dict[TopicPartition, int]:
+    """Let it read the topic from its start, or its end; return the ends of the partitions."""
+    partitions = [TopicPartition(name, p) for p in sorted(_partitions(consumer, name))]
+    consumer.assign(partitions)
+    ends: dict[TopicPartition, int] = consumer.end_offsets(partitions)
+    if from_end:
+        consumer.seek_to_end(*partitions)
+    else:
+        consumer.seek_to_beginning(*partitions)
+    return ends
+
+
+def _reached(consumer: KafkaConsumer, ends: Mapping[TopicPartition, int], wait_s: float) -> bool:
+    return all(_position(consumer, at, wait_s) >= end for at, end in ends.items())
+
+
+def _position(consumer: KafkaConsumer, at: TopicPartition, wait_s: float) -> int:
+    """Upstream asks a broker for ever, or gives none. Raise TimeoutError."""
+    found = consumer.position(at, timeout_ms=1_000 * wait_s)
+    if found is None:
+        raise TimeoutError(f"{at.topic}/{at.partition}: no offset for {wait_s:g} s; is the broker well?")
+    return int(found)
 
 
 def _decoded(kind: type[E], record: Any) -> E | None:

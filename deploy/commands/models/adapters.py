@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,10 +46,10 @@ def promote(alias: str, version: str, drop_previous: bool, config_path: Path | N
 @CONFIG
 def rollback(alias: str, config_path: Path | None) -> None:
     """Give ALIAS its previous champion back; that one is still loaded."""
-    kafka = _reached(config_path, "rollback", alias)
-    from serving.rollout import operations
+    with _acting(config_path, "rollback", alias) as kafka:
+        from serving.rollout import operations
 
-    route = operations.rollback(kafka, alias, by=actor())
+        route = operations.rollback(kafka, alias, by=actor())
     click.echo(f"{alias}: generation {route.generation}, champion {route.champion}")
 
 
@@ -56,10 +58,11 @@ def rollback(alias: str, config_path: Path | None) -> None:
 @CONFIG
 def pause(alias: str | None, config_path: Path | None) -> None:
     """Stop all automatic retraining and promotion, of ALIAS or of everything."""
-    kafka = _reached(config_path, "pause", alias)
-    from serving.rollout import operations
+    with _acting(config_path, "pause", alias) as kafka:
+        from serving.rollout import operations
 
-    for route in [operations.pause(kafka, alias, actor())] if alias else operations.pause_all(kafka, actor()):
+        routes = [operations.pause(kafka, alias, actor())] if alias else operations.pause_all(kafka, actor())
+    for route in routes:
         click.echo(f"{route.alias}: paused; `homeostat resume {route.alias}` lets it go on")
 
 
@@ -68,20 +71,23 @@ def pause(alias: str | None, config_path: Path | None) -> None:
 @CONFIG
 def resume(alias: str | None, config_path: Path | None) -> None:
     """Let ALIAS, or everything, retrain and promote again."""
-    kafka = _reached(config_path, "resume", alias)
-    from serving.rollout import operations
+    with _acting(config_path, "resume", alias) as kafka:
+        from serving.rollout import operations
 
-    for route in [operations.resume(kafka, alias, actor())] if alias else operations.resume_all(kafka, actor()):
+        routes = [operations.resume(kafka, alias, actor())] if alias else operations.resume_all(kafka, actor())
+    for route in routes:
         click.echo(f"{route.alias}: goes on")
 
 
-def _reached(config_path: Path | None, act: str, alias: str | None) -> KafkaSettings:
-    """Return Kafka's settings once a broker answers. Raise KafkaAway, with what is known and can be done. Called before
-    anything heavy is imported: an operator in a hurry learns first that Kafka is away."""
+@contextmanager
+def _acting(config_path: Path | None, act: str, alias: str | None) -> Iterator[KafkaSettings]:
+    """Yield Kafka's settings once a broker answers. Raise KafkaAway, with what is known and can be done, where none
+    does, or none any more. What is heavy is imported in the block: an operator in a hurry learns first that Kafka is
+    away."""
     from deploy.operator.last_known import explained
 
     with explained(load(config_path).stack.var, act, alias):
-        return load_reached(config_path).kafka
+        yield load_reached(config_path).kafka
 
 
 @click.command(short_help="Mirror ALIAS's requests to VERSION; no client gets its answers.")

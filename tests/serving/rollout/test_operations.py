@@ -92,6 +92,30 @@ def test_everything_is_paused_and_resumed_at_once(log: AdminLog) -> None:
     assert not any(each.paused for each in operations.routes(KAFKA).values())
 
 
+def test_a_hundred_are_paused_with_the_questions_of_one(log: AdminLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each had connections of its own: forty took a minute where one takes two seconds."""
+    asked: list[str] = []
+
+    def counted(name: str) -> None:
+        whole = getattr(operations, name)
+
+        def noted(*args: object) -> object:
+            asked.append(name)
+            return whole(*args)
+
+        monkeypatch.setattr(operations, name, noted)
+
+    counted("read")
+    counted("Appender")
+    operations.pause(KAFKA, "support", "cli")
+    one = asked.copy()
+    for number in range(100):
+        log.put(ROUTES, route(f"alias-{number}"))
+    asked.clear()
+    assert len(operations.pause_all(KAFKA, "cli")) == 101
+    assert asked == one
+
+
 def test_one_alias_that_cannot_be_paused_keeps_no_other_from_it(log: AdminLog) -> None:
     log.put(ROUTES, route("billing"))
 

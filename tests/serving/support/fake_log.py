@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Self, TypeVar
 
 import pytest
@@ -31,7 +31,7 @@ class AdminLog:
         monkeypatch.setattr("serving.rollout.operations.Appender", log.appender)
         return log
 
-    def read(self, settings: KafkaSettings, topic: Topic, kind: type[E]) -> list[Record[E]]:
+    def read(self, settings: KafkaSettings, topic: Topic, kind: type[E], *_: object) -> list[Record[E]]:
         if self.problem is not None:
             raise self.problem
         found = self.records.get(topic.name, [])
@@ -44,6 +44,10 @@ class AdminLog:
         if isinstance(event, RouteWritten):
             self.before_route(event)
         return self.put(topic, event)
+
+    def append_all(self, topic: Topic, events: Iterable[tuple[str, Event]], *, time_ms: int) -> None:
+        for id, event in events:
+            self.append(topic, event, id=id, time_ms=time_ms)
 
     def put(self, topic: Topic, event: Event) -> int:
         self.records.setdefault(topic.name, []).append(event)
