@@ -20,6 +20,7 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "jobs": jobs.measured,
     "outage": outage.measured,
     "brokers": brokers.measured,
+    "vllm": brokers.with_vllm,
 }
 
 if __name__ == "__main__":

@@ -2,31 +2,28 @@
 
     python -m tests.bench.anywhere --only outage [--quick]
 
-Side-cars, gateway and broker are processes of their own; the engines answer at once. Every whole reply must have its
-event once Kafka is back."""
+Side-cars, gateway and broker are processes of their own; the engines answer at once. Champion and canary answer half
+of the requests each, so that a reply can be by the wrong one. Every whole reply must have its event once Kafka is back.
+A gateway that takes no connection sends no reply that could fail: connections are counted by themselves."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
+from tests.bench.anywhere.engines import Fakes
 from tests.bench.anywhere.goals import figure
 from tests.bench.serving.blows import first
 from tests.bench.serving.captured import captured
-from tests.bench.serving.kills import misnamed
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.progress import note
 from tests.bench.tools.scratch import scratch
 from tests.serving.support.fleet import Fleet, fleet, serving
-from tests.serving.support.load import request
-from tests.serving.support.log_records import ALIAS
-from tests.serving.support.traffic import Attempt, Traffic
+from tests.serving.support.traffic import Traffic
 from tests.support.waiting import wait
 
 AWAY_S, QUICK_S, AFTER_S = 600.0, 20.0, 5.0
 APART_S = (-300.0, 300.0)
 CLIENTS, PAUSE_S = 4, 0.05  # of each after an answer: the journal on disk has its bound
-BODY = {"model": ALIAS, "messages": [{"role": "user", "content": "Where is my card?"}], "signed": True}
 
 
 def measured(quick: bool) -> list[Figure]:
@@ -39,32 +36,45 @@ def measured(quick: bool) -> list[Figure]:
 
 
 def _outage(running: Fleet, seconds: float) -> list[Figure]:
-    place = running.place
-    with Traffic(place.port, [request("/v1/chat/completions", BODY, place.key)], CLIENTS, PAUSE_S) as traffic:
-        wait(lambda: len(traffic.attempts) > 50, "the load runs")
+    place, engines = running.place, Fakes()
+    apart_s = _apart_s(running)
+    with Traffic(place.port, engines.requests(place.key), CLIENTS, PAUSE_S) as traffic:
+        both(running, traffic)
         note(f"Kafka goes away for {seconds:g} s")
         place.kill("kafka")
         place.records.close()
-        before = len(traffic.attempts)
-        time.sleep(seconds)
-        during, believed = len(traffic.attempts) - before, serving(place)
+        before, away_s, believed = len(traffic.attempts), time.monotonic(), list[int]()
+        while time.monotonic() < away_s + seconds:
+            time.sleep(1.0)
+            believed.append(serving(place))
+        during = traffic.since(before)
         note("Kafka comes back")
         place.start("kafka")
         time.sleep(AFTER_S)
-    lost = captured(place.config.kafka, traffic.attempts, 240.0).lost
-    about = f"of {len(traffic.attempts):,}, {during:,} of them in {seconds:g} s without Kafka, clocks ten minutes apart"
+    whole = [each for each in traffic.attempts if not each.failed]
+    failed = [each for each in traffic.attempts if each.failed]
+    wrong = [each for each in whole if engines.misnamed(each)]
+    log = captured(place.config.kafka, traffic.attempts, 240.0)
+    about = f"of {len(traffic.attempts):,}, {len(during):,} of them in {seconds:g} s without Kafka"
     return [
-        *told("outage", traffic.attempts, lost, about),
-        Figure("outage: replicas believed at its end", believed, "of 2"),
+        figure("outage: requests failed", len(failed), "requests", about + first(failed)),
+        figure("outage: connections refused", traffic.turned_away, ""),
+        figure("outage: replies not by the version they name", len(wrong) + len(log.misnamed(whole)), "replies"),
+        figure("outage: whole replies without an event afterwards", len(log.lost), "replies"),
+        figure("outage: replicas believed, fewest", min(believed), "of 2", "looked at each second"),
+        figure("outage: versions that answered", len({each.version for each in during}), "of 2"),
+        figure("outage: clocks apart", apart_s, "s", "by the replicas' own attestations"),
+        Figure("outage: slowest reply without Kafka", max(each.ended_s - each.began_s for each in during), "s"),
     ]
 
 
-def told(what: str, attempts: Sequence[Attempt], lost: Sequence[Attempt], about: str) -> list[Figure]:
-    """What clients got, and what the log has of it."""
-    failed = [each for each in attempts if each.failed]
-    wrong = [each for each in attempts if not each.failed and misnamed(each)]
-    return [
-        figure(f"{what}: requests failed", len(failed), "requests", about + first(failed)),
-        figure(f"{what}: replies not by the version they name", len(wrong), "replies"),
-        figure(f"{what}: whole replies without an event afterwards", len(lost), "replies"),
-    ]
+def both(running: Fleet, traffic: Traffic) -> None:
+    """Champion and canary answer half of the requests each; return once both do."""
+    champion, canary = running.adapters
+    running.place.records.route(champion, canary=canary, weight=0.5)
+    wait(lambda: {champion, canary} <= {each.version for each in traffic.attempts[-50:]}, "replies by both versions")
+
+
+def _apart_s(running: Fleet) -> float:
+    times = [each.time_ms for each in running.attested().values()]
+    return (max(times) - min(times)) / 1_000

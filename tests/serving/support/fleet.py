@@ -9,10 +9,11 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -30,6 +31,7 @@ from tests.serving.support.stack import Place
 from tests.support.waiting import wait
 
 POLL_S, STALE_S = 0.5, 2.0
+ENGINE_S = 600.0  # a real one loads its libraries first
 SETTINGS = {"replica_poll_s": POLL_S, "replica_stale_s": STALE_S}
 
 
@@ -55,6 +57,21 @@ class FleetMember:
             return int(json.load(reply).get("/v1/chat/completions", 0))
 
 
+def _upstream(member: FleetMember) -> tuple[Sequence[str], Mapping[str, str]]:
+    return (sys.executable, "-m", "tests.serving.support.upstream", str(member.engine_port)), {}
+
+
+@dataclass(frozen=True, slots=True)
+class EngineKind:
+    """What answers behind the side-cars; by itself an engine that answers at once. `stack`: settings of that section.
+    `ready`: of a port. `begin`: called once all engines are ready, before any side-car is."""
+
+    command: Callable[[FleetMember], tuple[Sequence[str], Mapping[str, str]]] = _upstream
+    ready: Callable[[int], bool] = ports.answers
+    stack: Mapping[str, object] = field(default_factory=lambda: {"model_id": BASE})
+    begin: Callable[[Sequence[int]], None] = lambda ports: None
+
+
 @dataclass(slots=True)
 class Fleet:
     """`adapters`: version -> digest, in the store."""
@@ -62,11 +79,17 @@ class Fleet:
     place: Place
     members: list[FleetMember]
     adapters: dict[str, str] = field(default_factory=dict)
+    kind: EngineKind = field(default_factory=EngineKind)
 
-    def start_engine(self, member: FleetMember) -> None:
-        command = [sys.executable, "-m", "tests.serving.support.upstream", str(member.engine_port)]
-        member.engine = subprocess.Popen(command)
-        wait(lambda: ports.answers(member.engine_port), "the engine")
+    def start_engines(self) -> None:
+        """All at once; return when all are ready."""
+        for member in self.members:
+            command, environment = self.kind.command(member)
+            with self._log(f"engine-{member.name}") as log:
+                member.engine = subprocess.Popen(command, env={**os.environ, **environment}, stderr=log, stdout=log)
+        for member in self.members:
+            wait(lambda port=member.engine_port: self.kind.ready(port), "the engine", ENGINE_S)  # type: ignore[misc]
+        self.kind.begin([member.engine_port for member in self.members])
 
     def start_side_car(self, member: FleetMember) -> None:
         own = {"NAME": member.name, "PORT": member.port, "METRICS_PORT": member.metrics_port}
@@ -77,10 +100,13 @@ class Fleet:
             environment["HOMEOSTAT__STORAGE__CACHE"] = str(self.place.folder / f"cache-{member.name}")
         module = "tests.serving.support.side_car_process"
         command = [sys.executable, "-m", module, str(member.off_s), str(self.place.path)]
+        with self._log(member.name) as log:
+            member.side_car = subprocess.Popen(command, env={**os.environ, **environment}, stderr=log, stdout=log)
+
+    def _log(self, name: str) -> IO[bytes]:
         logs = self.place.folder / "log"
         logs.mkdir(exist_ok=True)
-        with (logs / f"{member.name}.log").open("ab") as log:
-            member.side_car = subprocess.Popen(command, env={**os.environ, **environment}, stderr=log, stdout=log)
+        return (logs / f"{name}.log").open("ab")
 
     def kill(self, member: FleetMember) -> float:
         """`kill -9` its side-car; return when."""
@@ -111,6 +137,7 @@ def fleet(
     storage: StorageSettings | None = None,
     brokers: KafkaSettings | None = None,
     gateways: int = 1,
+    kind: EngineKind | None = None,
 ) -> Iterator[Fleet]:
     """Both side-cars serve the first adapter, and the gateways are ready. `adapters`: those that are in the store, by
     version; None: two in the folder. `storage`: the bucket that they are in; each side-car has its own cache.
@@ -125,18 +152,19 @@ def fleet(
     gateway: dict[str, object] = {**SETTINGS, "default_key": True}
     controller: dict[str, object] = {"drain_s": 0.5}
     sections = {"gateway": gateway, "replicas": listed, "controller": controller, "storage": kept}
-    place = Place(folder, sections | _elsewhere(brokers) | {"stack": _stack(brokers, gateways)})
+    kind = kind or EngineKind()
+    place = Place(folder, sections | _elsewhere(brokers) | {"stack": {**_stack(brokers, gateways), **kind.stack}})
     pem = folder / "replica.pem"
     pem.touch(mode=0o600)
     pem.write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     stored = adapters or dict(store(folder, f"adapter {i}", ALIAS) for i in range(2))
-    made = Fleet(place, members, dict(stored))
+    made = Fleet(place, members, dict(stored), kind)
     place.records = Records(place.config, made.adapters)
     try:
         with place.running(*(() if brokers else ("kafka",))):
             place.records.route(next(iter(made.adapters)))
+            made.start_engines()
             for member in members:
-                made.start_engine(member)
                 made.start_side_car(member)
             place.start(*place.config.stack.gateways())
             first = next(iter(made.adapters))
@@ -155,7 +183,7 @@ def _elsewhere(brokers: KafkaSettings | None) -> dict[str, dict[str, object]]:
 
 def _stack(brokers: KafkaSettings | None, gateways: int) -> dict[str, object]:
     more = ports.free(gateways - 1) if gateways > 1 else []
-    return {"model_id": BASE, "embedded_kafka": brokers is None, "more_gateway_admin_ports": more}
+    return {"embedded_kafka": brokers is None, "more_gateway_admin_ports": more}
 
 
 def serving(place: Place) -> int:

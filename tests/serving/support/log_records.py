@@ -24,9 +24,11 @@ class Records:
         self.adapters, self.generation, self.champion = adapters, 0, ""
         self._config, self._writer = config, Writer(config.kafka, "bench")
 
-    def route(self, champion: str, previous: str | None = None, canary: str | None = None) -> RouteWritten:
+    def route(
+        self, champion: str, previous: str | None = None, canary: str | None = None, weight: float = 0.0
+    ) -> RouteWritten:
         """Writes the next generation, as a promotion does; with a canary, as a rollout does that waits until every
-        replica attests it. Returns once it is confirmed."""
+        replica attests it, or that gives it its share. Returns once it is confirmed."""
         self.generation, self.champion = self.generation + 1, champion
         named = [version for version in (champion, previous, canary) if version is not None]
         route = RouteWritten(
@@ -35,6 +37,7 @@ class Records:
             champion=champion,
             previous=previous,
             canary=canary,
+            weight=weight,
             adapters={version: self.adapters[version] for version in named},
             time_ms=time.time_ns() // 1_000_000,
             by="bench",

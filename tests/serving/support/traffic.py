@@ -69,6 +69,7 @@ class Traffic:
     clients: int = 4
     pause_s: float = 0.0  # of each client, after an answer
     attempts: list[Attempt] = field(default_factory=list)  # in the order of their ends
+    turned_away: int = 0  # connections that nobody took
 
     def __enter__(self) -> Self:
         self._stop = threading.Event()
@@ -111,6 +112,7 @@ class Traffic:
         try:
             return await connect(self.port)
         except OSError:  # nobody is there: no request is sent, so none fails
+            self.turned_away += 1
             await asyncio.sleep(AGAIN_S)
             return None
 
