@@ -54,9 +54,7 @@ def ran(base: str, image_of: Callable[[str], str], tmp_path_factory: pytest.Temp
     options = DemoOptions(report=folder, size=os.environ.get("SIZE", "small"))  # type: ignore[arg-type]
     data = DemoData.of(options)
     sections = demo_stack.tables(folder, None, data.shares)
-    composition = Composition(
-        folder, images, base, readable(folder / "model"), as_variables({**sections, "stack": {}})
-    )
+    composition = Composition(folder, images, base, readable(folder / "model"), as_variables({**sections, "stack": {}}))
     composition.prepare()
     with pytest.MonkeyPatch.context() as patch:
         for name, value in composition.storage.items():
@@ -169,5 +167,6 @@ def test_prometheus_reaches_every_role(ran: Loop) -> None:
 def test_nobody_but_the_side_car_reaches_the_engine(ran: Loop) -> None:
     """Its admin paths know no keys."""
     asked = "import socket; socket.create_connection(('vllm', 8000), timeout=5); print('reached')"
-    found = {each: podman("exec", ran.composition.container(each), "python3", "-c", asked, check=False) for each in ROLES}
+    places = {each: ran.composition.container(each) for each in ROLES}
+    found = {each: podman("exec", place, "python3", "-c", asked, check=False) for each, place in places.items()}
     assert found == {each: "reached" if each == "replica" else "" for each in ROLES}
