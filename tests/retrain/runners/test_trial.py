@@ -7,7 +7,7 @@ from dataclasses import replace
 from lightkube.resources.batch_v1 import CronJob, Job
 
 from retrain.runners.kubernetes import KubernetesRunner
-from tests.retrain.runners.conftest import Cluster
+from tests.retrain.support.cluster import Cluster
 
 
 def test_a_template_that_is_there_is_tried_and_leaves_no_job(cluster: Cluster) -> None:
