@@ -177,6 +177,11 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
 
 
+def test_readme_leads_to_every_document() -> None:
+    linked = set(LINK.findall((ROOT / "README.md").read_text()))
+    assert [path.name for path in (ROOT / "docs").glob("*.md") if f"docs/{path.name}" not in linked] == []
+
+
 def test_prose_ends_before_column_121() -> None:
     """Tables and code are as wide as they are."""
     lines = [(path, number, line) for path in DOCUMENTS for number, line in prose(path) if not line.startswith("|")]

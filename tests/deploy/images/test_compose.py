@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from dashboards.export import DASHBOARDS, DATASOURCE, RULES_FILE, export
+from deploy.cli import main
 from deploy.config.settings import Config, load
 from deploy.doctor.alive import own_port
 from deploy.roles.names import ROLES
@@ -126,6 +129,21 @@ def test_volumes_are_named_and_each_role_has_its_own() -> None:
     for name, each in ours().items():
         kept = [v.partition(":")[0] for v in each.get("volumes", []) if v.endswith(":/var/lib/homeostat")]
         assert kept == ([role_of(each)] if role_of(each) else []), name
+
+
+def test_the_page_builds_every_image_names_every_variable_and_makes_a_key(tmp_path: Path) -> None:
+    page = (FOLDER.parent / "docs" / "installing.md").read_text().partition("### Compose")[2]
+    (block,) = re.findall(r"```sh\n(.*?)```", page.partition("\n## ")[0], re.DOTALL)
+    roles = re.search(r"for role in (.*);", block)
+    assert roles is not None
+    built = {f"homeostat-{role}" for role in roles[1].split()} | {"homeostat-trainer-cpu"}
+    assert {each["image"] for each in ours().values()} == built
+    assert "-t homeostat-trainer-cpu" in block
+    needed = set(re.findall(r"\$\{(\w+):\?", (FOLDER / "compose.yaml").read_text())) - {"REPLICA_PUBLIC_KEY"}
+    assert needed == set(re.findall(r"(\w+)=", re.findall(r"^export (.*?)#", block, re.MULTILINE)[0]))
+    words = re.findall(r"homeostat-gateway (key .*?) >", block)[0].split()
+    entry = CliRunner().invoke(main, words).output.split("\n", 2)[2]
+    assert tomllib.loads(entry)["operator"]["scopes"] == ["admin", "feedback", "infer"]
 
 
 def test_grafana_finds_what_export_writes(tmp_path: Path) -> None:
