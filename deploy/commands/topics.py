@@ -97,7 +97,7 @@ def topics_apply(acls: bool, roles: tuple[str, ...], account: str, config_path: 
 
 
 @topics.command(name="check", short_help="Each difference from the settings; exit 1 where there is one.")
-@click.option("--as", "role", default="", metavar="ROLE", help="Also what hinders it, by this account.")
+@click.option("--as", "role", default="", metavar="ROLE", help="Also what hinders it.")
 @CONFIG
 def topics_check(role: str, config_path: Path | None) -> None:
     """Print each difference between the topics and the settings; exit 1 where there is one.
