@@ -68,9 +68,10 @@ test-system: setup $(LINTERS)/.made
 	$(BIN)/pytest -q -m "system and not k8s and not images" -k "not azure"
 
 # What looks at the manifests, in an environment of its own: checkov asks for other versions of many of our packages.
-$(LINTERS)/.made:
+$(LINTERS)/.made: Makefile
 	$(PYTHON) -m venv $(LINTERS)
-	$(LINTERS)/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30 kubernetes-validate==1.37.0
+	$(LINTERS)/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30 kubernetes-validate==1.37.0 \
+	  podman-compose==1.6.0
 	@touch $@
 
 test-k8s: setup
@@ -85,9 +86,10 @@ $(APISERVER): tests/system/apiserver/go.mod tests/system/apiserver/main.go
 	  -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v1.34.3" -o $(CURDIR)/$@ .
 
 # BASE=IMAGE: what the images stand on; without it one with Debian's Python is made, once, for no registry is needed so.
-test-images: setup
-	@for program in buildah podman runc mmdebstrap; do command -v $$program >/dev/null || { \
-	  echo "$$program is missing (on Debian: apt install buildah podman runc netavark mmdebstrap)"; exit 1; }; done
+test-images: setup $(LINTERS)/.made
+	@for program in buildah podman runc catatonit iptables mmdebstrap prometheus kubectl; do command -v $$program >/dev/null || { \
+	  echo "$$program is missing (on Debian: apt install buildah podman runc netavark aardvark-dns catatonit iptables" \
+	  "mmdebstrap prometheus kubernetes-client)"; exit 1; }; done
 	$(BIN)/pytest -q -s -m images
 
 test-azure: setup

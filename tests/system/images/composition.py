@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from tests.support.waiting import wait
 from tests.system.images.containers import ROOT, environment, podman
 
 HERE = Path(__file__).parent / "stand_ins"
-COMPOSE = ROOT / "var" / "linters" / "bin" / "podman-compose"
+COMPOSE = Path(os.environ.get("HOMEOSTAT_LINTERS", ROOT / "var" / "linters")) / "bin" / "podman-compose"
 PUBLISHED = ("KAFKA", "S3", "PROMETHEUS", "PROBES", "WORKER", "GATEWAY", "ADMIN", "GRAFANA")
 INSTALLED = "/opt/homeostat/lib/python3.11/site-packages"  # in an image
 FIRST, ONCE = ("kafka", "s3"), ("topics", "bucket")

@@ -7,8 +7,6 @@ import subprocess
 import time
 from pathlib import Path
 
-import yaml
-
 ROOT = Path(__file__).parents[3]
 KEPT = ROOT / "var" / "images"
 MADE = "localhost/homeostat-base:bookworm"
@@ -81,8 +79,3 @@ def built(target: str) -> str:
 
 def size_mb(image: str) -> float:
     return int(podman("image", "inspect", "--format", "{{.Size}}", image)) / 1e6
-
-
-def lines(text: str) -> list[dict[str, object]]:
-    """The objects of a file of YAML."""
-    return [each for each in yaml.safe_load_all(text) if each]

@@ -30,7 +30,7 @@ LIBRARIES = {  # that only work finds missing, and that are imported late
     "gateway": "obstore.store, opentelemetry.sdk.trace, jwt, uvloop",
     "worker": "faust, whylogs, pandas, pyarrow.dataset, pyarrow.parquet, deltalake, rouge_score.rouge_scorer, nltk",
     "renderer": "evidently.presets, evidently.metrics, evidently.descriptors, plotly.graph_objs",
-    "trainer": "torch, transformers, peft, bitsandbytes, trl, mlflow, presidio_analyzer, vllm.entrypoints.openai.api_server",
+    "trainer": "torch, transformers, peft, bitsandbytes, trl, mlflow, vllm.entrypoints.openai.api_server",
     "admin": "torch, transformers, peft, mlflow, grafana_client, faust, aiohttp.web",
 }
 ASK = """

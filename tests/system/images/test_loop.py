@@ -51,7 +51,7 @@ class Loop:
 def ran(base: str, image_of: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
     images = {f"{name}_IMAGE": image_of(target) for name, target in TARGETS.items()}
     folder = tmp_path_factory.mktemp("composed")
-    options = DemoOptions(report=folder, size=os.environ.get("SIZE", "small"))  # type: ignore[arg-type]
+    options = DemoOptions(report=folder, size=os.environ.get("SIZE", "small"))
     data = DemoData.of(options)
     sections = demo_stack.tables(folder, None, data.shares)
     composition = Composition(folder, images, base, readable(folder / "model"), as_variables({**sections, "stack": {}}))

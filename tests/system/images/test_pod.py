@@ -1,4 +1,4 @@
-"""The gateway's pod as `deploy/kubernetes` has it, run by `podman kube play`: image, settings and rights fit."""
+"""The gateway's pod of `deploy/kubernetes`, run by `podman kube play`: its image, settings, mounts and rights fit."""
 
 from __future__ import annotations
 
