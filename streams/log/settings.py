@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from streams.log.client import BrokerClient
 from streams.log.security.settings import SecuritySettings
 from streams.topics import TOPICS, Topic, misfits
 
@@ -49,6 +48,8 @@ class KafkaSettings:
     @property
     def client(self) -> dict[str, Any]:
         """Return the settings of each client of kafka-python. Raise ValueError for files of no use."""
+        from streams.log.client import BrokerClient  # a third of the time until an operator knows that Kafka is away
+
         security = self.security
         return {
             "bootstrap_servers": self.bootstrap,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from streams.log.security.files import Account, account_files
 from streams.log.security.tls import TlsFiles, renewed
-from streams.log.security.tokens import TokenCommand, token_command
+
+if TYPE_CHECKING:
+    from streams.log.security.tokens import TokenCommand
 
 BY_PASSWORD = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
@@ -80,6 +82,8 @@ class SecuritySettings:
 
     def tokens(self) -> TokenCommand | None:
         """Return the source of tokens; None where the mechanism needs none."""
+        from streams.log.security.tokens import token_command  # and with it kafka-python
+
         return token_command(self.token_command) if self.token_command else None
 
     def options(self) -> dict[str, Any]:

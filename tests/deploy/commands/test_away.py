@@ -175,6 +175,17 @@ def test_pause_is_through_in_three_seconds_as_a_process_with_all_that_it_says(tm
     assert min(took_s) + broker.ANSWER_S < 3
 
 
+@pytest.mark.slow
+def test_an_operator_who_finds_no_kafka_waits_for_no_client_of_it(tmp_path: Path) -> None:
+    """Its import is a third of the work until then."""
+    code = (
+        "import atexit, sys; atexit.register(lambda: print('kafka' in sys.modules)); import deploy.cli as c; c.main()"
+    )
+    command = [sys.executable, "-c", code, "pause", "--config", str(written(tmp_path, "127.0.0.1:1"))]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "False\n"), done.stderr
+
+
 def test_an_act_that_finds_no_kafka_says_how_things_stand(tmp_path: Path) -> None:
     folder = tmp_path / "var" / "routes"
     folder.mkdir(parents=True)
