@@ -49,6 +49,9 @@ def patient(act: Callable[[Moved], T], about: str, quiet_s: float = QUIET_S) -> 
         try:
             steps.get(timeout=quiet_s)
         except queue.Empty:
-            why = f"answered, and then nothing more for {quiet_s:g} s: `homeostat doctor` shows more"
+            why = (
+                f"answered, and then nothing more for {quiet_s:g} s: look at kafka.security or kafka.options, "
+                "and at the addresses that the brokers advertise; `homeostat doctor` shows more"
+            )
             raise BrokersSilent(f"Kafka at {about} {why}") from None
     return done.result()

@@ -127,12 +127,15 @@ def test_a_server_that_is_no_broker_is_told_from_one(told: bytes, tmp_path: Path
 
 @pytest.mark.slow
 def test_a_broker_that_lets_nobody_in_is_told_in_one_line(tmp_path: Path) -> None:
+    said = {"status": "answers, but cannot be used (", "pause": "answered, and then nothing more for "}
     with saying(b"\0\0\0\x0a\0\0\0\1\0\0\0\0\0\0", hangs_up=False) as address:
-        done = CliRunner().invoke(main, ["pause", "--config", str(written(tmp_path, address))])
-    assert done.exit_code == 1
-    (line,) = done.stderr.splitlines()
-    assert line.startswith(f"Error: Kafka at {address} answers, but cannot be used (")
-    assert "kafka.options" in line
+        config = str(written(tmp_path, address))
+        for command, why in said.items():
+            done = CliRunner().invoke(main, [command, "--config", config])
+            line, *more = done.stderr.splitlines()
+            assert (done.exit_code, bool(more)) == (1, command in EXPLAINED)
+            assert line.startswith(f"Error: Kafka at {address} {why}")
+            assert "kafka.options" in line
 
 
 def written(folder: Path, address: str) -> Path:
