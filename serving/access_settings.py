@@ -37,6 +37,7 @@ class OidcSettings:
     person_claim: str = "sub"  # the claim that names the person, never given to another one; as `email`
     groups_claim: str = "groups"  # the claim with the person's groups; dots lead into tables, as `realm_access.roles`
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)  # group -> scopes of its people
+    keep_s: float = 86_400.0  # that keys count once the issuer is away, over restarts too; then its tokens get a 503
     refresh_s: float = 300.0  # how often the issuer's keys are read again; at once where a token names a new one
     leeway_s: float = 30.0  # by which the issuer's clock may differ
 
@@ -45,7 +46,7 @@ class OidcSettings:
             require(self, "issuer", secure(self.issuer), "an https address, as the tokens' `iss` has it")
             require(self, "audience", bool(self.audience), "what tokens for this gateway have as `aud`")
             require(self, "groups", bool(self.groups), 'a table of groups, as {ml-platform = ["admin", "approve"]}')
-        plain = self.jwks.startswith("http://") and not secure(self.jwks)
+        plain = "://" in self.jwks and not secure(self.jwks)
         require(self, "jwks", not plain, "an https address: who alters the keys on their way may do everything")
         strange = sorted(set(self.algorithms) - ALGORITHMS.keys())
         require(self, "algorithms", bool(self.algorithms) and not strange, f"some of {', '.join(ALGORITHMS)}")
@@ -55,6 +56,9 @@ class OidcSettings:
         for name in ("person_claim", "groups_claim"):
             require(self, name, bool(getattr(self, name).strip()), "a claim's name")
         require(self, "refresh_s", self.refresh_s >= 1, "at least 1 second")
+        require(
+            self, "keep_s", self.keep_s >= self.refresh_s, "at least refresh_s: keys count until they are read again"
+        )
         require(self, "leeway_s", 0 <= self.leeway_s <= 300, "0 to 300 seconds")
 
 

@@ -1,6 +1,5 @@
-"""Everything that flows through Kafka, as frozen msgspec structs. Quantities carry their unit; names follow the
-OpenTelemetry GenAI conventions where they have one. A reader refuses a `schema_version` that it does not know (see
-`streams.codec`)."""
+"""Everything that flows through Kafka. Quantities carry their unit; names follow the OpenTelemetry GenAI conventions
+where they have one. A reader refuses a `schema_version` that it does not know (see `streams.codec`)."""
 
 from __future__ import annotations
 
@@ -146,8 +145,7 @@ class WindowClosed(Event, frozen=True, kw_only=True):
 
 
 class AlarmRaised(Event, frozen=True, kw_only=True):
-    """A test has fired (topic `monitor.alarms`, key `alias`). The id is deterministic: alias, version, kind and
-    the event that completed the evidence."""
+    """A test has fired (topic `monitor.alarms`, key `alias`). The id is that of alias, version, kind and last event."""
 
     id: str  # by which `homeostat alarms` names it
     alias: str  # the name that clients ask for
@@ -165,8 +163,7 @@ class AlarmRaised(Event, frozen=True, kw_only=True):
 
 
 class AlarmCleared(Event, frozen=True, kw_only=True):
-    """An alarm is over (topic `monitor.alarms` too, key `alias`; its header `ce_type` tells the two apart). One `id`
-    per alarm."""
+    """An alarm is over (topic `monitor.alarms` too, with a `ce_type` of its own; key `alias`). One `id` per alarm."""
 
     id: str  # deterministic from the alarm's
     alias: str  # as in the alarm, like the next two
@@ -206,8 +203,7 @@ class RetrainRequested(Event, frozen=True, kw_only=True):
 
 
 class RetrainReported(Event, frozen=True, kw_only=True):
-    """How a retraining stands (topic `retrain.results`, key `alias`). `claimed` records are leases: the first
-    unexpired claim in log order owns the request."""
+    """How a retraining stands (topic `retrain.results`, key `alias`). The first unexpired claim in the log owns it."""
 
     request_id: str  # the `RetrainRequested.id`
     alias: str  # as in the request
@@ -267,9 +263,17 @@ class ReplicaAttested(Event, frozen=True, kw_only=True):
     by: str = ""  # the process that attests: of several controllers one looks after an engine
 
 
+class KeyRevoked(Event, frozen=True, kw_only=True):
+    """An API key that no gateway and no admin API takes from now on (topic `serving.revocations`, key `sha256`)."""
+
+    sha256: str  # digest of the key's secret: another key of the same name counts
+    key: str  # its name in the keys file
+    time_ms: int  # when it was revoked, milliseconds since the epoch
+    by: str  # who revoked it
+
+
 class DecisionRecorded(Event, frozen=True, kw_only=True):
     """One decision with everything needed to derive it again (topic `loop.ledger`, key `alias`).
-
     Written and confirmed before the decision takes effect. `function` names the pure function in
     `deploy.operator.replay`'s table; `replay` calls it with `inputs` and compares with `output`."""
 

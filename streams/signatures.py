@@ -4,6 +4,7 @@ A person is a key with the scope `approve`, or a name in MLflow where `tracking.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
@@ -26,6 +27,16 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     approves: bool
     time_ms: int
     reason: str = ""
+
+
+def one_name(person: str) -> str:
+    """Return a person's name as signatures have it: its capitals, and how its letters are composed, make no second
+    person of one.
+
+    >>> one_name("Ann@Example.com"), one_name("Rene\\u0301") == one_name("ren\\u00e9")
+    ('ann@example.com', True)
+    """
+    return unicodedata.normalize("NFKC", person).casefold()
 
 
 def signed(result: RetrainReported, signature: Signature) -> DecisionRecorded:

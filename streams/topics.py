@@ -70,6 +70,7 @@ REQUESTS = Topic("retrain.requests", e.RetrainRequested, "alias", retention_h=No
 RESULTS = Topic("retrain.results", e.RetrainReported, "alias", partitions=2, retention_h=None)
 ROUTES = Topic("serving.routes", e.RouteWritten, "alias", retention_h=None)
 ATTESTATIONS = Topic("serving.attestations", e.ReplicaAttested, "replica", cleanup="compact", retention_h=None)
+REVOCATIONS = Topic("serving.revocations", e.KeyRevoked, "sha256", cleanup="compact", retention_h=None)
 LEDGER = Topic("loop.ledger", e.DecisionRecorded, "alias", retention_h=None, max_bytes=BIG, compression="gzip")
 INFERENCE_DLQ = Topic("inference.events.dlq", e.DeadLetter, "source_topic", max_bytes=BIG)
 FEEDBACK_DLQ = Topic("inference.feedback.dlq", e.DeadLetter, "source_topic", max_bytes=BIG)
@@ -139,6 +140,7 @@ TOPICS: tuple[Topic, ...] = (
     RESULTS,
     ROUTES,
     ATTESTATIONS,
+    REVOCATIONS,
     LEDGER,
     INFERENCE_DLQ,
     FEEDBACK_DLQ,

@@ -30,12 +30,15 @@ from deploy.config.admin_settings import AdminSettings
 from deploy.operator.actor import BY
 from serving.gateway.access.audit import AuditLog
 from serving.gateway.access.keys import Key
+from serving.gateway.admin.errors import answered, refusal
 from serving.gateway.errors import ApiError, busy, too_large
 
 log = structlog.get_logger()
 
 QUICK_S = 30.0  # for a quick command
-UPLOAD_S = 600.0  # for its files to come
+CALL_S = 10.0  # for its call to come, which has no files
+UPLOAD_S = 600.0  # for another's files to come
+READ_ON_S = 60.0  # longer, for a caller to take all that a command printed: who does not read keeps no place
 READ = 65_536
 CALLER = web.RequestKey("caller", Key)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -80,20 +83,15 @@ class AdminApi:
 
     @web.middleware
     async def _answering(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except web.HTTPException as error:
-            refused = ApiError(error.status, f"{request.method} {request.path}: {error.reason}")
-        except ApiError as error:
-            refused = error
-        except Exception:  # the request's top: the caller gets an answer of the usual shape
-            log.exception("admin request failed", method=request.method, path=request.path)
-            refused = ApiError(500, f"{request.method} {request.path}: something went wrong; see the log")
-        self._note(request, request.get(CALLER), f"{request.method} {request.path}", refused)
-        return _refusal(refused)
+        found = await answered(request, handler)
+        if not isinstance(found, ApiError):
+            return found
+        self._note(request, request.get(CALLER), f"{request.method} {request.path}", found)
+        return refusal(found)
 
     async def _list(self, request: web.Request) -> web.Response:
-        self._caller(request, "read")
+        caller = self._caller(request, "read")
+        self._note(request, caller, f"{request.method} {request.path}", None)
         return web.Response(body=listing.listed(self.root), content_type="application/json")
 
     async def _run(self, request: web.Request) -> web.StreamResponse:
@@ -117,25 +115,36 @@ class AdminApi:
     async def _through(self, request: web.Request, name: str, caller: Key, files: Workspace) -> web.StreamResponse:
         """Take the call and its files, run the command, and send what comes of it."""
         try:
-            async with asyncio.timeout(UPLOAD_S):
+            within_s = CALL_S if files.remote.quick else UPLOAD_S
+            async with asyncio.timeout(within_s):
                 asked, given = await self._taken(request, name, caller, files)
         except TimeoutError as error:
-            raise ApiError(408, f"the call did not come within {UPLOAD_S:g} s") from error
+            raise ApiError(408, f"the call did not come within {within_s:g} s") from error
         command = [*self.program, *name.split(), *self._configured(name), *given]
         environment = self._environment(request, caller, asked)
         answer = web.StreamResponse(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
         answer.content_type = wire.CONTENT
         await answer.prepare(request)
         began, outcome = time.monotonic(), "the caller hung up"
+        limit_s = min(QUICK_S, self.settings.timeout_s) if files.remote.quick else self.settings.timeout_s
         try:
-            status = await self._send(answer, command, environment, files)
-            outcome = f"exit {status}"
+            async with asyncio.timeout(limit_s + READ_ON_S):
+                outcome = f"exit {await self._send(answer, command, environment, files, limit_s)}"
+                await answer.write_eof()
+        except ConnectionError:
+            pass
+        except TimeoutError:
+            outcome = "the caller did not take what came"
+            if request.transport is not None:
+                request.transport.abort()
+        except Exception:  # the answer has begun, and breaks off
+            log.exception("admin command failed", command=name)
+            outcome = "something went wrong; see the log"
         finally:
             took_s = round(time.monotonic() - began, 3)
             log.info("admin command", by=caller.person, command=name, outcome=outcome, seconds=took_s)
             failed = None if outcome == "exit 0" else ApiError(422, outcome, code="command_failed")
             self._note(request, caller, f"homeostat {name}", failed, str(asked.parameters.get("alias", "")))
-        await answer.write_eof()
         return answer
 
     async def _taken(
@@ -151,10 +160,14 @@ class AdminApi:
         return asked, given
 
     async def _send(
-        self, answer: web.StreamResponse, command: list[str], environment: Mapping[str, str], files: Workspace
+        self,
+        answer: web.StreamResponse,
+        command: list[str],
+        environment: Mapping[str, str],
+        files: Workspace,
+        limit_s: float,
     ) -> int:
         status = 1
-        limit_s = min(QUICK_S, self.settings.timeout_s) if files.remote.quick else self.settings.timeout_s
         async with aclosing(child.pieces(command, environment, limit_s)) as pieces:
             async for piece in pieces:
                 if piece.exit is not None:
@@ -235,8 +248,3 @@ async def _next(form: MultipartReader) -> BodyPartReader | None:
     if part is not None and not isinstance(part, BodyPartReader):
         raise ApiError(400, "the form has a form in it, expected files", code="invalid_call")
     return part
-
-
-def _refusal(error: ApiError) -> web.Response:
-    headers = {**error.headers, "connection": "close"} if error.status in (408, 413) else dict(error.headers)
-    return web.Response(body=error.body(), status=error.status, content_type="application/json", headers=headers)

@@ -47,14 +47,18 @@ def require_aliases(key: Key, name: str, call: Call) -> None:
     """Raise ApiError 403 where the caller's key is bound to aliases, and the command is about others or about all."""
     if not key.aliases:
         return
-    given = call.parameters
-    versions = [VERSION.fullmatch(str(given[each])) for each in VERSIONS if each in given]
-    about = [matched["alias"] for matched in versions if matched] + ([str(given["alias"])] if "alias" in given else [])
+    versions = [VERSION.fullmatch(each) for name in VERSIONS for each in _texts(call, name)]
+    about = [matched["alias"] for matched in versions if matched] + _texts(call, "alias")
     if not about:
         message = f"{key.called} is for {', '.join(key.aliases)}, and {name} would be about every alias"
         raise ApiError(403, message, code="alias_not_allowed", by=key.person)
     for alias in about:
         key.require_alias(alias)
+
+
+def _texts(call: Call, name: str) -> list[str]:
+    given = call.parameters.get(name, [])
+    return [str(each) for each in (given if isinstance(given, list) else [given])]
 
 
 def arguments(root: click.Group, name: str, call: Call, files: Workspace) -> list[str]:

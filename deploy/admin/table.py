@@ -48,6 +48,7 @@ REMOTE: Mapping[str, Remote] = {
     "rollback": Remote("admin", "alias", quick=True),
     "pause": Remote("admin", "alias", quick=True),
     "resume": Remote("admin", "alias", quick=True),
+    "revoke": Remote("admin", "name", quick=True),
     "shadow": Remote("admin", "alias version off"),
     "lineage": Remote("read", "name as_json"),
     "retrain": Remote("admin", "alias reason"),

@@ -223,9 +223,10 @@ def _person(config: Config, secret: str, scope: str) -> str:
     if not secret:
         raise click.UsageError("your API key is missing, expected it as HOMEOSTAT_KEY in the environment, or as --key")
     from deploy.roles.access import key_ring
+    from serving.gateway.access.revocations import revoked
     from serving.gateway.errors import ApiError
 
-    with key_ring(config, default=False) as keys:
+    with key_ring(config, "review", revoked(config.kafka), default=False) as keys:
         try:
             key = keys.authorise(f"Bearer {secret}", scope)
         except ApiError as error:

@@ -1,9 +1,8 @@
-"""The stack on this machine, its processes, and API keys."""
+"""The stack on this machine, and its processes."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -68,49 +67,6 @@ def status(people: bool, config_path: Path | None) -> None:
         from deploy.operator.registry import effort
 
         terminal.print(effort.table(effort.of(kafka, config.kept)))
-
-
-@click.command(short_help="Make an API key for NAME: shown once.")
-@click.argument("name")
-@click.option(
-    "--scope",
-    "scopes",
-    multiple=True,
-    type=click.Choice(["infer", "feedback", "review", "downstream", "admin", "approve", "read"]),
-    help="Default: infer and feedback. review, downstream: feedback that goes before a client's; approve: candidates; "
-    "read: commands of the admin API that only look, which admin may give too.",
-)
-@click.option("--requests-per-minute", type=click.IntRange(1), help="As many in each gateway process.")
-@click.option("--max-in-flight", type=click.IntRange(1), help="At once, in each gateway process.")
-@click.option("--max-answers", type=click.IntRange(1), help="Prompts times n under way, in each gateway process.")
-@click.option("--user", default="", help="The person whose key it is: no request names another end user.")
-@click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="Of all its requests, as language=de.")
-@click.option("--alias", "aliases", multiple=True, help="That it may ask, label and act on; without it all.")
-@click.option("--tenant", "tenants", multiple=True, help="Whose requests it sends; of several a header names one.")
-def key(
-    name: str,
-    scopes: tuple[str, ...],
-    user: str,
-    tags: tuple[str, ...],
-    aliases: tuple[str, ...],
-    tenants: tuple[str, ...],
-    **bounds: int | None,
-) -> None:
-    """Make an API key for NAME: shown once, with its entry for the gateway's keys file."""
-    from serving.gateway.access.keys import USUAL, Key, digest, entry, new_secret
-
-    if "/" in name:
-        raise click.BadParameter(f"{name!r} contains '/', expected another character: events part key and user by it")
-    named = dict(tag.partition("=")[::2] for tag in tags)
-    if not all(tag and value for tag, value in named.items()):
-        raise click.BadParameter(f"{', '.join(tags)}: expected NAME=VALUE, as tenant=acme", param_hint="--tag")
-    made = new_secret()
-    if tenants and "tenant" in named:
-        raise click.BadParameter("expected one of --tag tenant=... and --tenant", param_hint="--tenant")
-    given = frozenset(scopes or USUAL)
-    more: dict[str, Any] = {**bounds, "aliases": aliases, "tenants": tenants}
-    written = Key(name, digest(made), given, user=user, tags=named, **more)
-    click.echo(f"key: {made}\n\n{entry(written)}", nl=False)
 
 
 @click.command(short_help="Ask a role on this machine whether it lives.")

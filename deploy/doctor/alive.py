@@ -15,6 +15,7 @@ def own_port(role: str, config: Examined) -> tuple[str, int]:
 
 
 def alive(role: str, config: Examined, timeout_s: float = 5.0) -> bool:
-    """Ask the role's /healthz."""
+    """Ask the role's /healthz, by https where it serves that."""
     _, port = own_port(role, config)
-    return answers_ok(f"http://{config.stack.here()}:{port}/healthz", timeout_s)
+    scheme = "https" if role == "admin" and config.admin.tls_cert is not None else "http"
+    return answers_ok(f"{scheme}://{config.stack.here()}:{port}/healthz", timeout_s)

@@ -10,17 +10,16 @@ from pathlib import Path
 from kafka.errors import KafkaError
 
 from deploy.doctor import engines, exposure, jobs, store
-from deploy.doctor.alive import own_port
+from deploy.doctor.alive import alive, own_port
 from deploy.doctor.certificates import broker_certificates, certificates
 from deploy.doctor.findings import Finding
 from deploy.doctor.fitness import at_brokers
 from deploy.doctor.labels import labels
 from deploy.doctor.scoring import scoring
-from deploy.doctor.services import Examined
+from deploy.doctor.services import ANSWER_S, Examined
 from deploy.stack import ports
 from deploy.stack.base_models import base_model_ids
 from deploy.stack.broker import KafkaAway, reached
-from deploy.stack.engine import answers_ok
 from deploy.stack.requirements import GIB, nearest_folder
 from serving.rollout import operations
 from streams.events import ReplicaAttested
@@ -66,7 +65,7 @@ def port(role: str, config: Examined) -> Iterator[Finding]:
     try:
         ports.check(number, key, stack.bind)
     except OSError as error:
-        ours = answers_ok(f"http://{stack.here()}:{number}/healthz")
+        ours = alive(role, config, ANSWER_S)
         yield Finding("port", ours, f"{stack.bind}:{number} answers as a role" if ours else str(error), _other(ours))
     else:
         yield Finding("port", True, f"{stack.bind}:{number} is free")

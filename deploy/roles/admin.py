@@ -10,7 +10,7 @@ import click
 
 from deploy.config import secrets
 from deploy.config.settings import Config
-from deploy.roles.access import audit_log, key_ring
+from deploy.roles.access import audit_log, key_ring, revocations
 from deploy.roles.process import stopped_by_signals
 from streams.objects.cache import keep_tidy
 
@@ -38,6 +38,7 @@ async def _serve(config: Config, config_path: Path | None) -> None:
     from aiohttp import web
 
     from deploy.admin.application import AdminApi
+    from serving.gateway.admin.errors import runner
     from serving.gateway.http.certificate import Certificate
 
     settings, stop = config.admin, stopped_by_signals()
@@ -46,18 +47,18 @@ async def _serve(config: Config, config_path: Path | None) -> None:
         certificate = Certificate(settings.tls_cert, settings.tls_key, secrets.check_closed)
     root = click.get_current_context().find_root().command
     assert isinstance(root, click.Group)
-    with key_ring(config, default=False) as callers:
+    with revocations(config, "admin") as revoked, key_ring(config, "admin", revoked, default=False) as callers:
         api = AdminApi(root, callers, settings, audit_log(config, "admin"), config_path)
-        runner = web.AppRunner(api.application(), access_log=None, handler_cancellation=True, shutdown_timeout=DRAIN_S)
-        await runner.setup()
+        served = runner(api.application(), handler_cancellation=True, shutdown_timeout=DRAIN_S)
+        await served.setup()
         try:
             context = certificate.context if certificate else None
-            await web.TCPSite(runner, config.stack.bind, config.stack.admin_port, ssl_context=context).start()
+            await web.TCPSite(served, config.stack.bind, config.stack.admin_port, ssl_context=context).start()
             while not await _set_within(stop, LOOK_S):
                 if certificate:
                     certificate.reload_if_changed()
         finally:
-            await runner.cleanup()
+            await served.cleanup()
 
 
 async def _set_within(stop: asyncio.Event, seconds: float) -> bool:

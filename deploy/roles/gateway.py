@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from deploy.config import secrets
 from deploy.config.settings import Config
-from deploy.roles.access import audit_log, key_ring
+from deploy.roles.access import audit_log, key_ring, revocations
 from deploy.roles.attestation_trust import polled_side_cars, trusted
 from deploy.roles.process import instance, stopped_by_signals, tracer_of
 from deploy.roles.shipper import journal_folder, shipping
@@ -46,7 +46,7 @@ def gateway(config: Config, config_path: Path | None, name: str) -> None:
     sys.setswitchinterval(SWITCH_S)
     _raise_file_limit()
     watch_role(config.kafka, "gateway")
-    with key_ring(config) as keys:
+    with revocations(config, name) as revoked, key_ring(config, name, revoked) as keys:
         process = GatewayProcess.of(config, config_path, name, keys)
         try:
             _run(process.serve())

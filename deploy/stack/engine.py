@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import urllib.error
@@ -132,9 +133,12 @@ def warm_up(port: int, timeout_s: float = 120.0) -> None:
 
 
 def answers_ok(url: str, timeout_s: float = 1.0) -> bool:
-    """Check that the address answers 200 in time."""
+    """Check that the address answers 200 in time. Nothing is sent, and a certificate for another name than this
+    machine's is as good."""
+    unchecked = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
     try:
-        with urllib.request.urlopen(url, timeout=timeout_s) as reply:  # noqa: S310 - our own http address
+        with urllib.request.urlopen(url, timeout=timeout_s, context=unchecked) as reply:  # noqa: S310 - our own address
             return bool(reply.status == 200)
     except (OSError, urllib.error.URLError, ValueError):
         return False

@@ -19,7 +19,7 @@ _short = reprlib.Repr()
 _short.maxstring = _short.maxlong = _short.maxother = 2 * LONGEST_SHOWN
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)  # not frozen: a context manager sets an exception's traceback
 class ApiError(Exception):
     """An answer that is an error. `param`: the field of the request that is wrong; `code`: for programs."""
 

@@ -22,7 +22,7 @@ from streams.log.patience import Moved, patient, unheeded
 from streams.log.read import read
 from streams.log.settings import KafkaSettings
 from streams.routes import effective, in_force, without_salt
-from streams.signatures import Signature, passed, signed
+from streams.signatures import Signature, one_name, passed, signed
 from streams.topics import ATTESTATIONS, LEDGER, RESULTS, ROUTES
 
 ATTEMPTS = 10
@@ -108,13 +108,14 @@ def shadow(
 def sign(
     kafka: KafkaSettings, alias: str, version: str, by: str, *, approves: bool, reason: str = ""
 ) -> DecisionRecorded:
-    """Record a person's signature of a candidate; `by`: the id of their key. The same one given again changes nothing.
+    """Record a person's signature of a candidate; `by`: the person, else their key. The same one given again, or by a
+    name with other capitals, changes nothing.
     Raise UnknownVersion where no retraining of the alias that may be rolled out made the version, ValueError where a
     refusal has no reason."""
     if not approves and not reason.strip():
         raise ValueError("reason is empty, expected why the candidate is refused: who trains the next one reads it")
     decision = signed(
-        _passed(kafka, alias, version), Signature(by=by, approves=approves, time_ms=now_ms(), reason=reason)
+        _passed(kafka, alias, version), Signature(by=one_name(by), approves=approves, time_ms=now_ms(), reason=reason)
     )
     with closing(Appender(kafka, f"homeostat/{by}")) as appender:
         appender.append(LEDGER, decision, id=decision.id, time_ms=decision.time_ms)

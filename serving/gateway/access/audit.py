@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 STDOUT = "stdout"
 REFUSED = (401, 403)
-REFUSALS = 600  # a minute; who floods with wrong keys does not fill the disk, and the next line says how many more
+REFUSALS = 600  # a minute, and requests of nobody known; who floods fills no disk, and the next line says how many more
 
 
 class AuditLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -63,7 +63,7 @@ class AuditLog:
     def act(self, caller: Key | None, what: str, source: str, alias: str = "", error: ApiError | None = None) -> None:
         """Write what a caller did, or tried to do. `error`: the answer, where it is one."""
         refused = error is not None and error.status in REFUSED
-        if not self.target or (refused and not self._room()):
+        if not self.target or ((refused or caller is None) and not self._room()):
             return
         who = caller.person if caller else error.by if error else ""
         line = AuditLine(

@@ -28,7 +28,7 @@ import secrets
 import stat
 import time
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -158,7 +158,8 @@ def entry(key: Key) -> str:
 
 class KeyRing:
     """The keys given, and those of a file: it is read again when it changes; a broken one changes nothing. `tokens`:
-    knows people by what is no API key, from the bearer and its digest."""
+    knows people by what is no API key, from the bearer and its digest. `revoked`: digests of keys that count no longer,
+    whatever the file says."""
 
     def __init__(
         self,
@@ -166,9 +167,10 @@ class KeyRing:
         path: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
         tokens: Callable[[str, str], Key | None] | None = None,
+        revoked: Container[str] = (),
     ) -> None:
         """Raise KeysError where the file cannot be used at the start."""
-        self._tokens = tokens
+        self._tokens, self._revoked = tokens, revoked
         self._given, self._path, self._clock = list(keys), path, clock
         self._stamp = stamp(path) if path else None
         self._known = self._indexed(read(path) if path else [])
@@ -185,8 +187,9 @@ class KeyRing:
         known = digest(secret)
         key = self._known.get(known) or (self._tokens and self._tokens(secret, known))
         if key is None:
-            raise ApiError(401, "the API key is not known", code="invalid_api_key", headers=CHALLENGE)
-        if key.revoked:
+            neither = ", and it is no JSON Web Token: opaque tokens are not taken" if self._tokens else ""
+            raise ApiError(401, f"the API key is not known{neither}", code="invalid_api_key", headers=CHALLENGE)
+        if key.revoked or known in self._revoked:
             raise ApiError(401, f"{key.called} is revoked", code="revoked_api_key", headers=CHALLENGE, by=key.person)
         if not key.may(scope):
             raise ApiError(403, f"{key.called} lacks the scope {scope}", code="missing_scope", by=key.person)
@@ -194,6 +197,15 @@ class KeyRing:
             message = f"{key.called} names no `user`, who may have a token as well: approvals count people"
             raise ApiError(403, message, code="no_person", by=key.person)
         return key
+
+    def named(self, name: str) -> list[Key]:
+        """Return the API keys of a name: one, or one of the file and one that was given. Raise LookupError naming those
+        that there are."""
+        self._reload_if_changed()
+        if found := [key for key in self._known.values() if key.id == name]:
+            return found
+        names = ", ".join(sorted(key.id for key in self._known.values())) or "none"
+        raise LookupError(f"no API key is called {cut(name)!r} in gateway.keys_file as it is here, but {cut(names)}")
 
     def _reload_if_changed(self) -> None:
         if self._path is None or self._clock() - self._looked_at < LOOK_EVERY_S:

@@ -6,7 +6,6 @@ requests that follow cost no signature."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -22,6 +21,7 @@ from serving.gateway.errors import ApiError, cut
 BEGIN = "eyJ"  # of each token: it is the base64 of {"
 MOST_KEPT = 10_000  # people's tokens
 LONGEST_NAME = 256  # characters of a person's
+LATEST = 1e15  # seconds since 1970, of a time
 CLIENT = "oidc"  # in events, for a program that the token does not name
 CHECKED: Options = {  # by PyJWT, besides signature, issuer and audience; times and the person are checked here
     "require": ["exp", "iss", "aud"],
@@ -131,7 +131,7 @@ def _refused(why: str, code: str = "invalid_token") -> ApiError:
 
 def _moment(claims: Mapping[str, Any], name: str) -> float:
     at = claims.get(name)
-    if isinstance(at, bool) or not isinstance(at, int | float) or not math.isfinite(at):
+    if isinstance(at, bool) or not isinstance(at, int | float) or not abs(at) < LATEST:
         raise _refused(f"its claim {name} is no time")
     return float(at)
 

@@ -6,6 +6,7 @@
     PUT    /v1/aliases/{alias}/shadow     {"version": ...}, with its "digest" where the log does not name it
     DELETE /v1/aliases/{alias}/shadow
     POST   /v1/pause                      every alias; and /v1/resume
+    POST   /v1/keys/{key}/revoke          an API key, by its name, at every gateway and admin API
     POST   /v1/aliases/{alias}/approve    {"version": ...} by a key of the scope `approve`; and /refuse, with "reason"
 
 Answers come once the log has the change; `by` in the ledger is admin/<person>, where a key without a user is its own.
@@ -25,6 +26,8 @@ from kafka.errors import KafkaError
 
 from serving.gateway.access.audit import AuditLog
 from serving.gateway.access.keys import Key
+from serving.gateway.access.revocations import revoke
+from serving.gateway.admin.errors import answered, refusal
 from serving.gateway.errors import ApiError, unavailable, wrong
 from serving.rollout import operations
 from serving.rollout.changes import EngineLimits, NothingBefore
@@ -47,6 +50,9 @@ class Keys(Protocol):
     def authorise(self, header: str, scope: str) -> Key:
         """Return the caller's key. Raise ApiError 401 or 403."""
 
+    def named(self, name: str) -> list[Key]:
+        """Return the API keys of a name. Raise LookupError."""
+
 
 class ShadowAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of PUT .../shadow."""
@@ -67,20 +73,12 @@ def answering(audit: AuditLog) -> typedefs.Middleware:
 
     @web.middleware
     async def answer(request: web.Request, handler: typedefs.Handler) -> web.StreamResponse:
-        what, error = f"{request.method} {request.path}", None
-        try:
-            answered = await handler(request)
-        except web.HTTPException as found:
-            error = ApiError(found.status, f"{what}: {found.reason}")
-        except ApiError as found:
-            error = found
-        except Exception:  # the request's top: the caller gets an answer of the usual shape
-            log.exception("admin request failed", method=request.method, path=request.path)
-            error = ApiError(500, f"{what}: something went wrong; see the log")
+        found = await answered(request, handler)
+        error = found if isinstance(found, ApiError) else None
         if request.path.startswith(CALLERS):
-            about = request.match_info.get("alias", "")
+            what, about = f"{request.method} {request.path}", request.match_info.get("alias", "")
             audit.act(request.get(CALLER), what, request.remote or "", about, error)
-        return answered if error is None else _refusal(error)
+        return refusal(found) if isinstance(found, ApiError) else found
 
     return answer
 
@@ -113,6 +111,7 @@ class Operators:
             web.get("/v1/replicas", self._replicas),
             web.post("/v1/pause", self._everywhere(operations.pause_all)),
             web.post("/v1/resume", self._everywhere(operations.resume_all)),
+            web.post("/v1/keys/{key}/revoke", self._revoke),
             web.post(f"{alias}/pause", self._one(operations.pause)),
             web.post(f"{alias}/resume", self._one(operations.resume)),
             web.post(f"{alias}/rollback", self._one(operations.rollback)),
@@ -172,6 +171,15 @@ class Operators:
         by, alias = self._caller(request), request.match_info["alias"]
         return _json(await _written(lambda: operations.shadow(self._kafka, alias, None, by)))
 
+    async def _revoke(self, request: web.Request) -> web.Response:
+        by, name = self._caller(request), request.match_info["key"]
+        try:
+            keys = self._keys.named(name)
+        except LookupError as error:
+            raise ApiError(404, str(error), code="unknown_key") from error
+        await _written(lambda: revoke(self._kafka, keys, by))
+        return _json({"revoked": [key.id for key in keys]})
+
     def _caller(self, request: web.Request) -> str:
         caller = authorised(self._keys, request, "admin")
         log.info("admin request", by=caller.person, method=request.method, path=request.path)
@@ -216,9 +224,3 @@ def _without_salt(found: object) -> object:
     if isinstance(found, dict):
         return {key: _without_salt(each) for key, each in found.items()}
     return [_without_salt(each) for each in found] if isinstance(found, list) else found
-
-
-def _refusal(error: ApiError) -> web.Response:
-    return web.Response(
-        body=error.body(), status=error.status, content_type="application/json", headers=dict(error.headers)
-    )

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from serving import metrics
 from serving.gateway.access.audit import NO_AUDIT, AuditLog
+from serving.gateway.admin.errors import runner
 from serving.gateway.admin.operators import Keys, Operators, answering
 from serving.gateway.admin.reviews import Desk, Reviews
 from serving.gateway.engines.health import ReplicaHealth
@@ -44,13 +45,13 @@ async def serving_admin(
         app.add_routes(Operators(table, keys, kafka, limits).routes())
     if keys is not None and desk is not None:
         app.add_routes(Reviews(desk, keys).routes())
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
+    served = runner(app)
+    await served.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(served, host, port).start()
         yield
     finally:
-        await runner.cleanup()
+        await served.cleanup()
 
 
 def _probes(

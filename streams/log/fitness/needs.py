@@ -16,6 +16,7 @@ from streams.topics import (
     REQUESTS,
     RESULTS,
     RESULTS_DLQ,
+    REVOCATIONS,
     ROUTES,
     SCORES,
     SCORES_DLQ,
@@ -59,7 +60,11 @@ NEEDS: dict[str, RoleNeeds] = {
     each.role: each
     for each in (
         # its shipper and its admin port have its account
-        RoleNeeds("gateway", (*STEERED, ATTESTATIONS, ALARMS, RESULTS), (INFERENCE, FEEDBACK, *STEERED)),
+        RoleNeeds(
+            "gateway",
+            (*STEERED, ATTESTATIONS, REVOCATIONS, ALARMS, RESULTS),
+            (INFERENCE, FEEDBACK, REVOCATIONS, *STEERED),
+        ),
         RoleNeeds(
             "worker",
             (INFERENCE, FEEDBACK, SCORES, RESULTS, STATE, ROUTES, ALARMS),
@@ -75,7 +80,7 @@ NEEDS: dict[str, RoleNeeds] = {
         RoleNeeds(
             "operator",
             TOPICS,
-            (INFERENCE, FEEDBACK, SCORES, RESULTS, REQUESTS, *STEERED),
+            (INFERENCE, FEEDBACK, SCORES, RESULTS, REQUESTS, REVOCATIONS, *STEERED),
             grouped=True,
             renews=True,
         ),

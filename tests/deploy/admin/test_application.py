@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -14,6 +15,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from deploy.admin import application
 from deploy.admin.application import AdminApi
 from deploy.admin.table import REMOTE
 from deploy.cli import main
@@ -23,6 +25,7 @@ from serving.gateway.access.audit import AuditLog
 from serving.gateway.access.issuer_keys import IssuerKeys
 from serving.gateway.access.keys import Key, KeyRing
 from serving.gateway.access.tokens import Tokens
+from serving.gateway.admin.errors import runner
 from tests.serving.support.issuer import Issuer
 from tests.support.waiting import until
 
@@ -63,6 +66,13 @@ class AdminPort:
         async with self.post(name, body, key) as reply:
             return reply.status, json.loads(await reply.text())["error"]["message"]
 
+    async def raw(self, sent: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(self.url.rpartition(":")[2]))
+        writer.write(sent)
+        answer = await asyncio.wait_for(reader.read(1_000), 60)
+        writer.close()
+        return answer
+
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.audit.read_text().splitlines()]
 
@@ -74,15 +84,15 @@ async def serving(
     audit = AuditLog(str(folder / "audit.jsonl"), "admin")
     program = (sys.executable, "-c", code)
     api = AdminApi(main, callers, AdminSettings(**settings), audit, Path("/etc/homeostat.toml"), program=program)
-    runner = web.AppRunner(api.application(), handler_cancellation=True)
-    await runner.setup()
+    served = runner(api.application(), handler_cancellation=True)
+    await served.setup()
     port = ports.free(1)[0]
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await web.TCPSite(served, "127.0.0.1", port).start()
     try:
         async with aiohttp.ClientSession() as http:
             yield AdminPort(f"http://127.0.0.1:{port}", http, folder / "audit.jsonl")
     finally:
-        await runner.cleanup()
+        await served.cleanup()
 
 
 def form(call: dict[str, Any], **files: bytes) -> aiohttp.FormData:
@@ -214,6 +224,63 @@ async def test_a_command_ends_when_its_caller_hangs_up(code: str, tmp_path: Path
         await until(lambda: not _runs(pid), what="the end of the command")
         await until(admin.audit.exists, what="the line in the audit log")
         assert admin.lines()[-1]["reason"] == "the caller hung up"
+
+
+FLOOD = "import os,time;print('x'*40_000_000,flush=True);time.sleep(60)"
+
+
+@pytest.mark.slow
+async def test_who_does_not_read_what_comes_keeps_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(application, "READ_ON_S", 0.3)
+    async with serving(tmp_path, FLOOD, at_once=1, timeout_s=3.0) as admin, admin.post("storage/care") as held:
+        assert held.status == 200
+        await until(lambda: admin.audit.exists() and len(admin.lines()) == 1, what="the end of the command")
+        assert admin.lines()[0]["reason"] == "the caller did not take what came"
+        async with admin.post("storage/care") as other:
+            assert other.status == 200
+
+
+@pytest.mark.slow
+async def test_who_sends_half_a_pause_keeps_no_place_of_those_for_a_pause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(application, "CALL_S", 0.3)
+    half = b"POST /v1/commands/pause HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ann\r\ncontent-length: 9\r\n\r\n{"
+    async with serving(tmp_path, at_once=1) as admin:
+        assert (await admin.raw(half)).startswith(b"HTTP/1.1 408 ")
+        assert (await admin.run("pause"))[-1] == {"exit": 3}
+
+
+SECRET = "hs_SECRETSECRETSECRET"
+HEAD = f"POST /v1/commands/pause HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {SECRET}".encode()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        HEAD + b"\x01\r\n\r\n",
+        HEAD.replace(b"\r\n", b"\n") + b"\n\n",
+        HEAD + b"\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}",
+        HEAD + b"\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        HEAD + b"a" * 20_000 + b"\r\n\r\n",
+        HEAD.replace(SECRET.encode(), b"ann") + b"\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n{}",
+        HEAD.replace(SECRET.encode(), b"ann") + b"\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        HEAD + b"\r\ncontent-length: 2\r\n\r\n{}",
+    ],
+)
+async def test_nothing_malformed_gets_a_500_or_leaves_a_secret(
+    sent: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with serving(tmp_path) as admin:
+        assert (await admin.raw(sent)).split(b" ")[1] in (b"400", b"401")
+        written = admin.audit.read_text() if admin.audit.exists() else ""
+    assert SECRET not in written + caplog.text + "".join(capfd.readouterr())
+    assert written.count("\n") <= 1
+
+
+async def test_a_token_of_many_groups_is_as_long_as_at_the_gateway(tmp_path: Path) -> None:
+    async with serving(tmp_path) as admin:
+        assert await admin.refused("pause", key="x" * 15_000) == (401, "the API key is not known")
 
 
 def _runs(pid: int) -> bool:

@@ -194,6 +194,10 @@ def test_a_key_of_some_aliases_acts_on_those_alone() -> None:
         ("forget", {"client": "app", "yes": True}),
         ("review approve", {"version": "billing-0123456789ab"}),
         ("alarms accept", {"alias": "support", "version": "billing-0123456789ab"}),
+        ("promote", {"alias": "support", "version": ["billing-0123456789ab"]}),
+        ("pause", {"alias": ["billing"]}),
+        ("pause", {"alias": ["support", "billing"]}),
+        ("pause", {"alias": []}),
     ]
     for name, parameters in refused:
         with pytest.raises(ApiError) as error:

@@ -28,6 +28,7 @@ from deploy.cli import main
 from deploy.config import settings as config
 from deploy.config.admin_settings import AdminSettings
 from deploy.config.toml import dump
+from deploy.doctor.standing import port
 from deploy.operator.last_known import KnownRoutes
 from deploy.stack import broker, ports
 from serving.gateway.access.keys import Key, entry
@@ -67,7 +68,7 @@ class AdminProcess:
 def started(folder: Path, bootstrap: str, tls: Certificates | None = None) -> Iterator[AdminProcess]:
     port = ports.free(1)[0]
     keys = folder / "keys.toml"
-    names = {"ann": ["admin"], "bob": ["read"], "sue": ["review", "approve"]}
+    names = {"ann": ["admin"], "bob": ["read"], "sue": ["review", "approve"], "gone": ["read"]}
     keys.write_text("".join(entry(Key.of(name, name, scopes)) for name, scopes in names.items()))
     keys.chmod(0o600)
     own = {"tls_cert": str(tls.cert), "tls_key": str(tls.key)} if tls else {}
@@ -230,6 +231,11 @@ def test_its_certificate_is_believed_by_those_who_know_its_authority(tmp_path: P
         done = admin.run("pause", ca=str(tmp_path / "other.pem"))
         assert "shows a certificate that is not believed" in done.stderr
         assert "set admin.ca" in done.stderr
+        server = str(tmp_path / "server.toml")
+        health = CliRunner().invoke(main, ["health", "admin", "--config", server])
+        assert (health.exit_code, health.stdout) == (0, "admin is alive\n"), health.stderr
+        (found,) = port("admin", config.load(Path(server)))
+        assert (found.ok, "answers as a role" in found.detail) == (True, True), found
 
 
 @pytest.mark.parametrize(
@@ -285,6 +291,21 @@ def test_acts_stand_in_the_ledger_under_the_persons_name(admin: AdminProcess, ka
     done = admin.run("rollback", "nowhere")
     assert (done.exit_code, done.stdout) == (1, "")
     assert "nowhere" in done.stderr
+
+
+@pytest.mark.kafka
+def test_a_key_that_is_revoked_there_is_refused_there_within_seconds(admin: AdminProcess) -> None:
+    assert admin.run("topics", "list", key="gone").exit_code == 0
+    assert "lacks the scope admin" in admin.run("revoke", "gone", key="bob").stderr
+    done = admin.run("revoke", "gone")
+    assert (done.exit_code, done.stdout) == (0, "gone: revoked; take its entry out of gateway.keys_file\n")
+    wait(lambda: admin.run("topics", "list", key="gone").exit_code != 0, what="the refusal")
+    done = admin.run("topics", "list", key="gone")
+    assert "the API key gone is revoked; get a new key" in done.stderr
+    assert (admin.folder / "var" / "revoked" / "admin.json").stat().st_mode & 0o77 == 0
+    done = admin.run("revoke", "never")
+    assert done.exit_code == 1
+    assert "no API key is called 'never'" in done.stderr
 
 
 @pytest.mark.kafka

@@ -51,6 +51,7 @@ ASKING = (
     ["status", "--people"],
     ["topics", "list"],
     ["topics", "accept", "inference.events"],
+    ["revoke", "app"],
 )
 EXPLAINED = ("pause", "resume", "rollback")  # whose answer says how things stand and what can be done
 

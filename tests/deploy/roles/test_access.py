@@ -32,7 +32,7 @@ def test_the_key_that_is_made_is_taken_where_the_stack_is_embedded(
     file.write_text(entry(Key.of("app", "hs_app")))
     made = config(tmp_path, embedded=embedded, default_key=asked, keys_file=file)
     secret = secrets.api_key(made)
-    with key_ring(made) as keys:
+    with key_ring(made, "gateway", ()) as keys:
         assert keys.authorise("Bearer hs_app", "infer").id == "app"
         if taken:
             assert keys.authorise(f"Bearer {secret}", "infer").id == "default"
@@ -43,7 +43,7 @@ def test_the_key_that_is_made_is_taken_where_the_stack_is_embedded(
 
 def test_where_nobody_may_ask_the_error_says_what_to_set(tmp_path: Path) -> None:
     expected = r"nobody may ask: expected gateway.keys_file .* gateway.default_key = true"
-    with pytest.raises(ValueError, match=expected), key_ring(config(tmp_path, embedded=False)):
+    with pytest.raises(ValueError, match=expected), key_ring(config(tmp_path, embedded=False), "g", ()):
         pass
     assert not (tmp_path / "secrets").exists(), "no key is made that nobody asked for"
 
@@ -52,10 +52,14 @@ def test_people_come_by_their_tokens_and_an_issuer_that_is_away_keeps_no_key_out
     made = config(tmp_path, embedded=True)
     secret = secrets.api_key(made)
     with Issuer() as issuer:
-        with key_ring(_with(made, issuer)) as keys:
+        with key_ring(_with(made, issuer), "gateway", ()) as keys:
             assert keys.authorise(f"Bearer {issuer.token()}", "admin").person == "ann"
         issuer.status = 500
-        with key_ring(_with(made, issuer)) as keys:
+        with key_ring(_with(made, issuer), "gateway", ()) as keys:
+            assert keys.authorise(f"Bearer {issuer.token(sub='bob')}", "admin").person == "bob", (
+                "keys of before the start"
+            )
+        with key_ring(_with(made, issuer), "gateway-2", ()) as keys:
             assert keys.authorise(f"Bearer {secret}", "infer").id == "default"
             with pytest.raises(ApiError, match="are being read"):
                 keys.authorise(f"Bearer {issuer.token()}", "admin")

@@ -45,8 +45,9 @@ def test_a_line_says_who_did_what_and_how_it_ended(tmp_path: Path) -> None:
 def test_who_floods_with_wrong_keys_fills_no_disk_and_hides_no_act(tmp_path: Path) -> None:
     path, clock = tmp_path / "audit.jsonl", ManualClock()
     log = AuditLog(str(path), "gateway", clock)
-    for _ in range(REFUSALS + 50):
+    for _ in range(REFUSALS // 2 + 25):
         log.refusal(REFUSED, None, "POST /v1/chat/completions", "10.0.0.9")
+        log.act(None, "GET /v1/nowhere", "10.0.0.9", "", ApiError(404, "GET /v1/nowhere: Not Found"))
     log.act(ANN, "POST /v1/pause", "10.0.0.7")
     found = lines(path)
     assert len(found) == REFUSALS + 1

@@ -13,7 +13,8 @@ import jwt
 import pytest
 
 from serving.access_settings import OidcSettings
-from serving.gateway.access.issuer_keys import AGAIN_S, IssuerAway, IssuerKeys
+from serving.gateway.access.issuer_keys import AGAIN_S, IssuerKeys, whole
+from serving.gateway.access.key_sets import IssuerAway
 from serving.gateway.access.keys import Key, KeyRing
 from serving.gateway.access.tokens import Tokens
 from serving.gateway.errors import ApiError
@@ -39,12 +40,18 @@ class Door:
 
     def __init__(self, settings: OidcSettings, *keys: Key) -> None:
         self.clock, self.later_s = ManualClock(), 0.0
-        self.keys = IssuerKeys(settings, self.clock)
+        self.keys = IssuerKeys(settings, clock=self.clock)
         self.tokens = Tokens(settings, self.keys, lambda: time.time() + self.later_s)
         self.ring = KeyRing(keys, tokens=self.tokens)
 
     def asks(self, token: str, scope: str = "admin") -> Key:
         return self.ring.authorise(f"Bearer {token}", scope)
+
+    def answer(self, token: str) -> str:
+        try:
+            return self.asks(token).id
+        except ApiError as error:
+            return str(error.code)
 
     def refused(self, token: str, scope: str = "admin") -> ApiError:
         with pytest.raises(ApiError) as error:
@@ -107,6 +114,9 @@ def altered(issuer: Issuer) -> str:
         (lambda issuer: issuer.token(exp=time.time() - 100), "it expired "),
         (lambda issuer: issuer.token(exp=1e400), "not"),
         (lambda issuer: issuer.token(exp=True), "exp is no time"),
+        (lambda issuer: issuer.token(exp=10**400), "exp is no time"),
+        (lambda issuer: issuer.token(nbf="soon"), "nbf"),
+        (lambda issuer: issuer.token(sub=""), "its claim sub names no person"),
         (lambda issuer: issuer.token(nbf=time.time() + 100), "it counts in"),
         (lambda issuer: issuer.token(iat=time.time() + 100), "it counts in"),
         (lambda issuer: issuer.token(sub=None), "its claim sub names no person"),
@@ -160,6 +170,7 @@ def test_a_person_whose_name_has_a_slash_stays_one_part_of_a_senders_name(issuer
 
 def test_an_api_key_goes_on_as_it_was(issuer: Issuer) -> None:
     entry = door(issuer, Key.of("ops", "hs_secret", ["admin"]))
+    assert "and it is no JSON Web Token: opaque tokens are not taken" in entry.refused("ya29.opaque").message
     assert entry.asks("hs_secret").id == "ops"
     assert entry.refused("hs_other").code == "invalid_api_key"
     assert entry.refused("a.b.c").code == "invalid_api_key"
@@ -232,6 +243,63 @@ def test_while_the_issuer_is_away_known_keys_go_on(issuer: Issuer, status: int, 
     entry.clock.now += 1e6
     assert entry.asks(issuer.token(sub="bob")).id == "bob"
     assert entry.refused(issuer.token("other")).status == 503
+
+
+def test_keys_are_kept_over_a_restart_while_the_issuer_is_away_for_so_long(issuer: Issuer, tmp_path: Path) -> None:
+    settings, kept, now = issuer.settings(keep_s=3_600.0), tmp_path / "issuer" / "gateway.json", 1e9
+    IssuerKeys(settings, kept, now=lambda: now).read()
+    assert kept.stat().st_mode & 0o77 == 0
+    assert '"d"' not in kept.read_text()
+
+    def begun(at: float, **changes: Any) -> str:
+        keys = IssuerKeys(issuer.settings(keep_s=3_600.0, **changes), kept, now=lambda: at)
+        try:
+            return str(keys.find("rsa", "RS256").key_id)
+        except ApiError as error:
+            return str(error.code)
+
+    assert begun(now + 3_500) == "rsa"
+    assert begun(now + 3_700) == "issuer_keys_away", "a key that the issuer took out long ago may not come back"
+    assert begun(now - 100) == "issuer_keys_away", "by a clock that was set back they would count for longer"
+    assert begun(now + 1, jwks="https://elsewhere.example/keys") == "issuer_keys_away"
+    kept.write_bytes(b"{")
+    assert begun(now + 1) == "issuer_keys_away"
+
+
+@pytest.mark.slow
+def test_an_issuer_that_is_away_for_longer_than_that_lets_nobody_in(issuer: Issuer) -> None:
+    entry = Door(issuer.settings(keep_s=3_600.0))
+    entry.keys.start()
+    try:
+        assert entry.keys.wait(90)
+        token = issuer.token()
+        assert entry.asks(token).id == "ann"
+        issuer.status = 500
+        entry.clock.now += 3_700
+        assert entry.refused(issuer.token("new")).status == 503, "which has the keys read at once"
+        until(lambda: entry.answer(token) == "issuer_keys_away")  # also who was seen before
+    finally:
+        entry.keys.close()
+
+
+def test_a_set_that_has_a_key_twice_has_it_once_and_two_keys_of_one_name_are_none(issuer: Issuer) -> None:
+    issuer.keys = [public("RS256", "rsa"), public("RS256", "rsa"), public("ES256", "rsa")]
+    entry = door(issuer)
+    assert [entry.asks(issuer.token("rsa", algorithm)).id for algorithm in ("RS256", "ES256")] == ["ann", "ann"]
+    issuer.keys = [public("RS256", "rsa"), public("RS256", "rsa", MADE["PS256"])]
+    entry.keys.read()
+    assert "names the key 'rsa', and the issuer has several like it" in entry.refused(issuer.token()).message
+
+
+def test_an_issuer_that_drips_is_away(issuer: Issuer) -> None:
+    clock, pieces = ManualClock(), [b'{"keys": [', *[b" "] * 1_000]
+
+    def read(_: int) -> bytes:
+        clock.now += 1
+        return pieces.pop(0)
+
+    with pytest.raises(IssuerAway, match="not all there after 15 s"):
+        whole("https://issuer", read, clock)
 
 
 @pytest.mark.parametrize("keys", [[], [{"kty": "oct", "k": "c2VjcmV0", "kid": "rsa"}], [{"kty": "RSA", "n": 1}], ["x"]])

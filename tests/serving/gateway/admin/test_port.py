@@ -24,13 +24,14 @@ from serving.rollout.approvals import NeededApproval, Signatures, settled
 from serving.rollout.changes import EngineLimits
 from serving.routes.routing import RouteTable
 from streams import ledger
-from streams.events import ReplicaAttested, RetrainReported, RouteWritten
+from streams.events import KeyRevoked, ReplicaAttested, RetrainReported, RouteWritten
 from streams.identity import uuid7, version_name
 from streams.kinds import RetrainStatus
 from streams.log.append import Appender
+from streams.log.read import read
 from streams.log.settings import KafkaSettings
 from streams.routes import in_force
-from streams.topics import RESULTS, ROUTES
+from streams.topics import RESULTS, REVOCATIONS, ROUTES
 from tests.serving.support.fake_log import AdminLog, route
 from tests.serving.support.issuer import Issuer
 
@@ -253,6 +254,16 @@ async def test_a_real_log_has_the_change_and_who_made_it(kafka: KafkaSettings) -
     ]
 
 
+async def test_a_key_is_revoked_by_its_name_by_whom_may(empty_kafka: KafkaSettings) -> None:
+    app = Key.of("app of acme", "app")
+    async with serving(table_of(route()), empty_kafka, keys=KeyRing([*KEYS, app])) as port:
+        assert (await port.ask("POST", "/v1/keys/nobody/revoke")).error["code"] == "unknown_key"
+        assert (await port.ask("POST", "/v1/keys/app%20of%20acme/revoke", key="app")).status == 403
+        assert (await port.ask("POST", "/v1/keys/app%20of%20acme/revoke")).body == {"revoked": ["app of acme"]}
+    (record,) = read(empty_kafka, REVOCATIONS, KeyRevoked)
+    assert (record.event.sha256, record.event.by) == (app.sha256, "admin/ann")
+
+
 async def test_a_person_signs_for_a_candidate(log: AdminLog) -> None:
     digest = "b" * 64
     candidate = version_name("support", digest)
@@ -320,7 +331,7 @@ async def test_a_person_with_a_key_and_a_token_signs_once(log: AdminLog) -> None
         keys.read()
         ring = KeyRing([laptop], tokens=Tokens(issuer.settings(), keys))
         async with serving(table_of(route()), keys=ring) as port:
-            for bearer in ("hs_ann", issuer.token(), issuer.token(sub="bob")):
+            for bearer in ("hs_ann", issuer.token(), issuer.token(sub="Ann"), issuer.token(sub="bob")):
                 done = await port.ask("POST", "/v1/aliases/support/approve", {"version": candidate}, key=bearer)
                 assert done.status == 200
                 signatures.take(log.decisions[-1])
