@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from streams.telemetry.tracer import Tracer
 log = structlog.get_logger()
 
 PARENT = "traceparent"
+HOST = re.compile(r"(?P<host>.+):(?P<port>[0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +65,15 @@ class RequestObserver:
 
     def _described(self, request: Request, trace: Trace, status: int) -> Trace:
         route = request.path if request.path in self.paths else ""
-        host, _, port = request.headers.get("host", "").rpartition(":")
+        host, port = _asked_at(request.headers.get("host", ""))
         found: dict[str, Value] = {
             "http.request.method": request.method,
             "url.path": request.path[:LONGEST],
             "http.response.status_code": status,
-            "server.address": (host if host and port.isdigit() else request.headers.get("host", ""))[:LONGEST],
+            "server.address": host[:LONGEST],
         }
-        if host and port.isdigit():
-            found["server.port"] = int(port[:6])
+        if port:
+            found["server.port"] = port
         if route:
             found["http.route"] = route
             if trace.root.name == request.method:
@@ -82,6 +84,16 @@ class RequestObserver:
             found[ERROR] = str(HUNG_UP if request.gone else status)
         trace.root.attributes = found | trace.root.attributes
         return trace
+
+
+def _asked_at(given: str) -> tuple[str, int]:
+    """Return whom a client asked, and the port, 0 where it names none; what it gives may be anything.
+
+    >>> _asked_at("api.example:8443"), _asked_at("[::1]"), _asked_at("x:\\u00b2"), _asked_at("x:123456")
+    (('api.example', 8443), ('[::1]', 0), ('x:²', 0), ('x:123456', 0))
+    """
+    found = HOST.fullmatch(given)
+    return (found["host"], int(found["port"])) if found else (given, 0)
 
 
 def _accessed(request: Request, status: int, ended_ns: int) -> Accessed:

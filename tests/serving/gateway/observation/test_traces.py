@@ -133,6 +133,17 @@ async def test_what_is_refused_is_a_span_too(scene: Scene, collector: Collector)
     assert not any(span.failed for span in collector.spans)
 
 
+@pytest.mark.parametrize("host", ["x:\u00b2", "x:", ":80", "x:99999999999", "\u00e4"])
+async def test_a_host_that_is_none_costs_no_span(host: str, scene: Scene, collector: Collector) -> None:
+    head = f"GET /nowhere HTTP/1.1\r\nhost: {host}\r\n\r\n".encode("latin-1")
+    reader, writer = await asyncio.open_connection("127.0.0.1", scene.port)
+    writer.write(head)
+    assert (await reader.read(12)).startswith(b"HTTP/1.1 40")
+    writer.close()
+    (span,) = await spans(collector, 1)
+    assert (span.attributes["server.address"], span.attributes.get("server.port")) == (host, None)
+
+
 async def test_an_engines_error_is_the_spans(scene: Scene, collector: Collector) -> None:
     scene.mode("break")
     await scene.post(body={**BODY, "stream": True})
