@@ -71,16 +71,26 @@ def _written_aside(path: Path, data: bytes, *, forced: bool) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER)
     part = path.with_name(f".{path.name}.{uuid4().hex}.part")  # two workers may write one name at once
     try:
-        with open(part, "wb", opener=private_opener) as file:
-            file.write(data)
-            if forced:
-                file.flush()
-                os.fsync(file.fileno())
+        _write(part, data, forced)
         yield part
     finally:
         part.unlink(missing_ok=True)
     if forced:
         force(path.parent)
+
+
+def _write(path: Path, data: bytes, forced: bool) -> None:
+    """Raise OSError, which names the file: a full disk's own does not."""
+    try:
+        with open(path, "wb", opener=private_opener) as file:
+            file.write(data)
+            if forced:
+                file.flush()
+                os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def write_private(path: Path, data: bytes) -> None:

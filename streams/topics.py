@@ -35,7 +35,7 @@ class Topic:
             "compression.type": self.compression,
             "message.timestamp.type": "LogAppendTime" if self.timed_by_log else "CreateTime",
             **(FORGETTING if self.retention_h is not None else {}),
-            **(COMPACTED if self.cleanup == "compact" else {}),
+            **(COMPACTED if self.cleanup == "compact" else BY_AGE),
             **({"min.insync.replicas": str(self.min_insync)} if self.min_insync else {}),
         }
 
@@ -44,6 +44,7 @@ CREATES = "`homeostat topics apply` creates the topics"  # and `up` too
 BIG = 16 * 1_048_576  # recorded inputs of a decision: a reference and a batch
 SEGMENT_H = 24  # a record stays until all of its segment may go: so much longer than the retention, at most
 FORGETTING = {"segment.ms": str(SEGMENT_H * 3_600_000)}
+BY_AGE = {"retention.bytes": "-1"}  # by age or never, however many: brokers may have a default that forgets sooner
 COMPACTED = {"segment.bytes": str(32 * 1_048_576), "min.cleanable.dirty.ratio": "0.2"}  # few superseded records stay
 
 LABELLED_H = 216  # nine days: labels wait seven for their reply, and a worker may be away for two

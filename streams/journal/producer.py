@@ -66,7 +66,6 @@ def producer(kafka: KafkaSettings, source: str, compressed: bool) -> Any:
         partitioner=ByKey(),
         linger_ms=1_000,  # senders flush: without it the first record of many would go alone
         max_request_size=16 * 1_048_576,
-        allow_auto_create_topics=False,
         metrics_enabled=False,
         **{**defaults, **kafka.client},
     )

@@ -47,6 +47,8 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]
     def __init__(self, net: Any, secrets: Callable[[], Mapping[str, str]], **configs: Any) -> None:
         self._secrets = secrets
         super().__init__(net, **configs)
+        # else brokers may make a topic up, cut and kept by their defaults; upstream's own option never gets here
+        self.cluster.config["allow_auto_create_topics"] = False
 
     async def _connect(self, node: Any, conn: Any, **more: Any) -> None:
         conn.config.update(self._secrets())  # upstream has those of the client's beginning

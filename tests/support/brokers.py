@@ -24,6 +24,7 @@ from tests.support.authority import Authority
 HOST = "127.0.0.1"
 LOGIN = "org.apache.kafka.common.security"
 SECURED = """\
+auto.create.topics.enable=true
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:ANONYMOUS
 allow.everyone.if.no.acl.found=false

@@ -8,15 +8,17 @@ from streams.log.fitness.found import FoundTopic
 from streams.log.fitness.needs import RoleNeeds
 from streams.topics import CREATES, TAKEN_IN, Topic, forgetful, misfits
 
-TIMED, LARGEST, CLEANUP, KEPT, INSYNC = (
+TIMED, LARGEST, CLEANUP, KEPT, KEPT_BYTES, INSYNC = (
     "message.timestamp.type",
     "max.message.bytes",
     "cleanup.policy",
     "retention.ms",
+    "retention.bytes",
     "min.insync.replicas",
 )
-KEYS = (TIMED, LARGEST, CLEANUP, KEPT, INSYNC)
+KEYS = (TIMED, LARGEST, CLEANUP, KEPT, KEPT_BYTES, INSYNC)
 APPLY = "`homeostat topics apply` sets it"
+WAITED_FOR = frozenset(topic.name for topic in TAKEN_IN)  # for as long as labels wait
 
 
 def unfit(topics: Iterable[Topic], found: Mapping[str, FoundTopic | str], wait_s: int | None = None) -> Iterator[str]:
@@ -30,11 +32,8 @@ def unfit(topics: Iterable[Topic], found: Mapping[str, FoundTopic | str], wait_s
             yield from _unfit(topic, known[topic.name])
     yield from misfits({name: each.partitions for name, each in known.items()})
     if wait_s is not None:
-        taken_in = {topic.name for topic in TAKEN_IN}
-        kept = {
-            name: int(each.config[KEPT]) for name, each in known.items() if name in taken_in and KEPT in each.config
-        }
-        yield from forgetful(kept, wait_s)
+        waited = {name: each.config for name, each in known.items() if name in WAITED_FOR}
+        yield from forgetful({name: int(have[KEPT]) for name, have in waited.items() if KEPT in have}, wait_s)
 
 
 def forbidden(needs: RoleNeeds, found: Mapping[str, FoundTopic | str]) -> Iterator[str]:
@@ -83,8 +82,17 @@ def _forgotten(topic: Topic, have: Mapping[str, str]) -> Iterator[str]:
             f"topic {topic.name} has {CLEANUP} = {have[CLEANUP]}, expected {topic.cleanup}: records that are needed "
             f"would be deleted; {APPLY}"
         )
-    elif topic.cleanup == "delete" and topic.retention_h is None and int(have.get(KEPT, -1)) >= 0:
+        return
+    if topic.cleanup == "compact":
+        return
+    state = topic.retention_h is None
+    if state and int(have.get(KEPT, -1)) >= 0:
         yield (
             f"topic {topic.name} has {KEPT} = {have[KEPT]}, expected -1: its records are state, and kept for ever; "
             f"{APPLY}"
+        )
+    if (state or topic.name in WAITED_FOR) and int(have.get(KEPT_BYTES, -1)) >= 0:
+        yield (
+            f"topic {topic.name} has {KEPT_BYTES} = {have[KEPT_BYTES]}, expected -1: records beyond that would be "
+            f"deleted, however young they are; {APPLY}"
         )

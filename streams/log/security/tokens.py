@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from selectors import EVENT_READ, DefaultSelector
 from threading import Lock
-from typing import Any
+from typing import IO, Any, cast
 
 import msgspec
 import structlog
@@ -20,6 +23,7 @@ from kafka.net.sasl.oauth import AbstractTokenProvider
 log = structlog.get_logger()
 
 TIMEOUT_S = 20.0  # for the command
+MOST_BYTES = 65_536  # of what it prints; brokers take less
 UNKNOWN_S = 300.0  # that a token is used which does not say how long it is good
 RENEWED_AT = 0.8  # of its time: clients that show it once more do so at 85 % and later
 AGAIN_S = 5.0  # after a failure, while the token before is good still
@@ -94,21 +98,55 @@ def printed(command: Sequence[str], now: float) -> BearerToken:
     """Run the command and return its token. Raise TokenFailed."""
     name = f"kafka.security.token_command ({command[0]})"
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise TokenFailed(f"{name} printed nothing within {TIMEOUT_S:g} s") from error
+        code, output, errors = _run(command)
+    except TimeoutError as error:
+        raise TokenFailed(f"{name} did not end within {TIMEOUT_S:g} s") from error
     except OSError as error:
         raise TokenFailed(f"{name} cannot be run: {error.strerror}") from error
-    if done.returncode:
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
-        raise TokenFailed(f"{name} ended with {done.returncode}: {lines[-1] if lines else 'it printed no reason'}")
+    if len(output) >= MOST_BYTES:
+        raise TokenFailed(f"{name} printed {MOST_BYTES} bytes and more, expected a token")
+    if code:
+        lines = errors.decode(errors="replace").strip().splitlines()
+        raise TokenFailed(f"{name} ended with {code}: {lines[-1] if lines else 'it printed no reason'}")
     try:
-        found = parsed(done.stdout, now)
+        found = parsed(output, now)
     except ValueError as error:
         raise TokenFailed(f"{name} {error}") from None  # the cause would show what it printed
     if found.lasts_s <= 0:
         raise TokenFailed(f"{name} printed a token that expired {-found.lasts_s:.0f} s ago")
     return found
+
+
+def _run(command: Sequence[str]) -> tuple[int, bytes, bytes]:
+    """Return the exit status, and the first MOST_BYTES that it wrote to stdout and to stderr. Raise OSError, or
+    TimeoutError once the command, and what it started, is ended."""
+    pipe, deadline = subprocess.PIPE, time.monotonic() + TIMEOUT_S
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, start_new_session=True) as child:
+        try:
+            output, errors = _begins([child.stdout, child.stderr], deadline)
+            return child.wait(max(deadline - time.monotonic(), 0)), output, errors
+        except (TimeoutError, subprocess.TimeoutExpired) as error:
+            os.killpg(child.pid, signal.SIGKILL)  # what it started may hold its output open
+            raise TimeoutError from error
+
+
+def _begins(streams: Sequence[IO[bytes] | None], deadline: float) -> list[bytes]:
+    """Read no more than a token may take, then close the pipe: who writes on ends by that. Raise TimeoutError."""
+    read = {stream: b"" for stream in streams if stream is not None}
+    with DefaultSelector() as selector:
+        for stream in read:
+            selector.register(stream, EVENT_READ)
+        while selector.get_map():
+            if not (ready := selector.select(max(deadline - time.monotonic(), 0))):
+                raise TimeoutError
+            for key, _ in ready:
+                stream = cast("IO[bytes]", key.fileobj)
+                data = os.read(key.fd, MOST_BYTES - len(read[stream]))
+                read[stream] += data
+                if not data:
+                    selector.unregister(stream)
+                    stream.close()
+    return list(read.values())
 
 
 def parsed(output: bytes, now: float) -> BearerToken:
@@ -121,13 +159,13 @@ def parsed(output: bytes, now: float) -> BearerToken:
     text = output.decode(errors="replace").strip()
     if text.startswith("{"):
         try:
-            answer = msgspec.json.decode(output, type=_Answer)
+            answer = msgspec.json.decode(output, type=_Answer, strict=False)  # some servers quote the seconds
         except msgspec.DecodeError as error:
             raise ValueError(f"printed JSON that is no token ({error}), expected access_token, expires_in") from None
         text, lasts_s = answer.access_token, answer.expires_in
     else:
         lasts_s = UNKNOWN_S if (ends := _expiry(text)) is None else ends - now
-    if not text or any(each.isspace() or not each.isprintable() for each in text):
+    if not text or not all("!" <= each <= "~" for each in text):
         raise ValueError(f"printed {'more than a token' if text else 'nothing'}, expected a token alone or JSON")
     return BearerToken(text, lasts_s)
 

@@ -73,3 +73,10 @@ def test_what_stands_there_stays_whole_when_it_cannot_be_replaced(small: Path) -
     assert ((small / "routes.json").read_bytes(), store.get("a/b").data) == (b"known", b"known")
     filler.unlink()
     assert store.put_if_match("a/b", b"new", etag)
+
+
+def test_a_file_that_finds_no_room_is_named(small: Path) -> None:
+    fill(small)
+    with pytest.raises(OSError, match=r"No space left on device: '.*\.place\.id\..*part'"):
+        put(small / "place.id", bytes(8_192))
+    assert [each.name for each in small.iterdir()] == ["filler"]

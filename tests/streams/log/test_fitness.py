@@ -12,7 +12,7 @@ from streams.log.fitness.found import FoundTopic
 from streams.log.fitness.needs import NEEDS
 from streams.log.fitness.problems import forbidden, unfit
 from streams.log.settings import KafkaSettings
-from streams.topics import ATTESTATIONS, FEEDBACK, INFERENCE, SCORES, STATE, TOPICS, Topic
+from streams.topics import ATTESTATIONS, FEEDBACK, INFERENCE, SCORES, SCORES_DLQ, STATE, TOPICS, Topic
 
 ALL = frozenset({"READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"})
 
@@ -37,6 +37,8 @@ BAD: list[tuple[Mapping[str, FoundTopic | str], str]] = [
     (other(STATE, cleanup_policy="delete"), "monitor.state has cleanup.policy = delete, expected compact"),
     (other(SCORES, cleanup_policy="compact,delete"), "= compact,delete, expected delete"),
     (other(next(t for t in TOPICS if t.name == "loop.ledger"), retention_ms="604800000"), "604800000, expected -1"),
+    (other(next(t for t in TOPICS if t.name == "loop.ledger"), retention_bytes="1000000"), "= 1000000, expected -1"),
+    (other(FEEDBACK, retention_bytes="1000000"), "retention.bytes = 1000000, expected -1"),
     (other(FEEDBACK, retention_ms="3600000"), "retention.ms = 3600000 and labels.wait_s is 604800"),
     (other(ATTESTATIONS, min_insync_replicas="4"), "min.insync.replicas = 4 and 3 copies of a partition: nothing"),
 ]
@@ -52,6 +54,7 @@ def test_each_fault_is_named_with_what_was_found_and_expected(
 
 def test_topics_as_they_must_be_have_no_fault_nor_have_those_of_which_less_is_known() -> None:
     assert list(unfit(TOPICS, WELL, 604_800)) == []
+    assert list(unfit(TOPICS, other(SCORES_DLQ, retention_bytes="1000000"), 604_800)) == []  # as its owner likes
     unknown = {name: replace(each, config={}) for name, each in WELL.items() if isinstance(each, FoundTopic)}
     assert list(unfit(TOPICS, unknown, 604_800)) == []
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from deploy.doctor.certificates import broker_certificates
@@ -26,6 +27,7 @@ from streams.log.security.tokens import TokenCommand, TokenFailed, parsed, print
 from streams.log.settings import KafkaSettings
 from streams.worker.faust_broker import AwaitedTokens, credentials
 from tests.support.authority import Authority
+from tests.support.waiting import wait
 
 SECRET = "s3cret-of-a-user"
 
@@ -114,10 +116,13 @@ def test_a_tokens_own_end_counts() -> None:
     assert parsed(jwt(1_900.0).encode(), now=1_000).lasts_s == 900
     assert parsed(b"opaque\n", now=0).lasts_s == 300
     assert parsed(b'{"access_token": "abc", "expires_in": 60}', now=0).lasts_s == 60
+    assert parsed(b'{"access_token": "abc", "expires_in": "3599"}', now=0).lasts_s == 3_599
     assert "abc" not in repr(parsed(b"abc", now=0))
 
 
-@pytest.mark.parametrize("output", [b"", b"two words", b"{}", b'{"access_token": 3}', b"line\nline"])
+@pytest.mark.parametrize(
+    "output", [b"", b"two words", b"{}", b"\xff\xfe\x01", "tok\u00e9n".encode(), b'{"access_token": 3}', b"line\nline"]
+)
 def test_what_is_no_token_is_refused_and_not_shown(output: bytes) -> None:
     with pytest.raises(ValueError, match="expected") as raised:
         parsed(output, now=0)
@@ -128,6 +133,7 @@ FAILING: list[tuple[str, str]] = [
     ("import sys; print('no role', file=sys.stderr); sys.exit(3)", "ended with 3: no role"),
     ("pass", "printed nothing"),
     (f"print({jwt(5.0)!r})", "expired"),
+    ("while True: print('y' * 9_999)", "printed 65536 bytes and more, expected a token"),
 ]
 
 
@@ -143,6 +149,16 @@ def test_a_command_that_gives_no_token_is_named_with_its_reason(code: str, expec
 def test_a_command_that_is_not_there_is_named() -> None:
     with pytest.raises(TokenFailed, match=r"\(/no/such\) cannot be run: No such file"):
         printed(["/no/such"], now=0)
+
+
+@pytest.mark.slow
+def test_a_command_that_does_not_end_leaves_no_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its output stays open in what it started."""
+    monkeypatch.setattr("streams.log.security.tokens.TIMEOUT_S", 1.0)
+    with pytest.raises(TokenFailed, match="did not end within 1 s"):
+        printed(["sh", "-c", f"sleep 600 & echo $! > {tmp_path / 'pid'}; echo token"], now=0)
+    left = int((tmp_path / "pid").read_text())
+    wait(lambda: not psutil.pid_exists(left) or psutil.Process(left).status() == psutil.STATUS_ZOMBIE)
 
 
 class Commands:

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource
-from kafka.errors import SaslAuthenticationFailedError, TopicAuthorizationFailedError
+from kafka.errors import KafkaError, SaslAuthenticationFailedError, TopicAuthorizationFailedError
 from msgspec import structs
 
 from deploy.cli import main
@@ -33,8 +33,9 @@ from streams.log.fitness.role import check_role, role_problems
 from streams.log.security.settings import SecuritySettings
 from streams.log.settings import KafkaSettings
 from streams.objects.opening import Storage
-from streams.topics import FEEDBACK, REQUESTS, ROUTES, TOPICS, WINDOWS, Topic
+from streams.topics import ALARMS, ATTESTATIONS, FEEDBACK, REQUESTS, ROUTES, TOPICS, WINDOWS, Topic
 from streams.worker import app
+from tests.serving.support.side_cars import plain
 from tests.streams.support.journaled import event, journal, numbers, publish, running
 from tests.streams.support.traffic import small
 from tests.support.brokers import SecuredKafka, by_password, by_token
@@ -224,6 +225,17 @@ async def working(kafka: KafkaSettings, var: Path) -> AsyncIterator[RunningWorke
     finally:
         stop.set()
         await task
+
+
+def test_no_client_lets_the_brokers_make_topics_up(broker: SecuredKafka) -> None:
+    """They would be cut and kept by the brokers' defaults, and partitions cannot be taken away again."""
+    admin = replace(broker.settings, prefix="nobody.", options={"max_block_ms": 2_000})
+    with closing(Appender(admin, "nobody")) as appender, pytest.raises(KafkaError):
+        appender.append(ATTESTATIONS, plain(), id="1", time_ms=1)
+    with pytest.raises(LookupError, match=r"'nobody\.monitor\.alarms' does not exist"):
+        log.partition_counts(replace(admin, options={}), [ALARMS])
+    with closing(KafkaAdminClient(**broker.settings.client)) as client:
+        assert [each["name"] for each in client.describe_topics() if each["name"].startswith("nobody.")] == []
 
 
 def test_a_password_that_changes_is_read_again(broker: SecuredKafka, tmp_path: Path) -> None:
