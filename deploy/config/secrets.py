@@ -3,15 +3,13 @@ and those that `[secrets]` names."""
 
 from __future__ import annotations
 
-import os
 import secrets
 import stat
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from serving.gateway.access.keys import PREFIX
-from streams.files import FOLDER, private_opener
+from streams.files import put_new
 from streams.identity import Signer
 
 if TYPE_CHECKING:
@@ -72,7 +70,7 @@ def replica_key(config: Config) -> bytes:
         path = config.stack.var / "secrets" / "replica.pem"
         if not path.exists():
             made = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            _put_new(path, made)
+            put_new(path, made, forced=True)
     try:
         check_closed(path)
         return path.read_bytes()
@@ -98,20 +96,7 @@ def check_closed(path: Path, *, to: int = EVERYBODY) -> None:
 
 
 def _make(path: Path, prefix: str) -> None:
-    _put_new(path, (prefix + secrets.token_urlsafe(32)).encode())
-
-
-def _put_new(path: Path, content: bytes) -> None:
-    """Whole or not at all: another process that looks just now must not find half a secret."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER)
-    part = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    with open(part, "wb", opener=private_opener) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    with suppress(FileExistsError):  # made by another process just now
-        os.link(part, path)
-    part.unlink()
+    put_new(path, (prefix + secrets.token_urlsafe(32)).encode(), forced=True)
 
 
 def _read(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from kafka.errors import KafkaError
 
@@ -15,6 +16,9 @@ from streams.log.fitness.role import role_problems
 from streams.log.settings import KafkaSettings
 from streams.topics import CREATES
 
+UNUSABLE = (
+    "a broker answers there; look at [kafka] security, and whether the addresses that brokers advertise lead here"
+)
 ALLOW = "`homeostat topics plan --acls` prints what the role needs"
 ACCOUNTS = {"admin": "operator"}  # roles that do what another does
 
@@ -29,9 +33,10 @@ def at_brokers(role: str, config: Examined) -> Iterator[Finding]:
     needs = NEEDS[ACCOUNTS.get(role, role)]
     try:
         yield from fit(needs.role, config, kafka)
-        yield from names(kafka, needs.reads)
-    except (KafkaError, OSError, LookupError, ValueError) as error:
-        yield Finding("Kafka", False, f"{config.kafka.bootstrap}: {error}", "mend the brokers, or see [kafka]")
+        with suppress(LookupError):  # topics that are missing: `fit` says so
+            yield from names(kafka, needs.reads)
+    except (KafkaError, OSError, ValueError) as error:
+        yield Finding("Kafka", False, f"{config.kafka.bootstrap}: {error}", UNUSABLE)
 
 
 def fit(role: str, config: Examined, kafka: KafkaSettings) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kafka.errors import KafkaError
 
-from deploy.doctor import engines, exposure, jobs, store
+from deploy.doctor import engines, exposure, jobs, side_cars, store
 from deploy.doctor.alive import alive, own_port
 from deploy.doctor.certificates import broker_certificates, certificates
 from deploy.doctor.findings import Finding
@@ -59,16 +59,29 @@ def folder(role: str, config: Examined) -> Iterator[Finding]:
 
 
 def port(role: str, config: Examined) -> Iterator[Finding]:
-    """Check that the role's own port is free, or taken by the role itself."""
+    """Check that the role's own ports are free, or taken by the role itself."""
     stack = config.stack
-    key, number = own_port(role, config)
-    try:
-        ports.check(number, key, stack.bind)
-    except OSError as error:
-        ours = alive(role, config, ANSWER_S)
-        yield Finding("port", ours, f"{stack.bind}:{number} answers as a role" if ours else str(error), _other(ours))
-    else:
-        yield Finding("port", True, f"{stack.bind}:{number} is free")
+    key, own = own_port(role, config)
+    ours = alive(role, config, ANSWER_S)
+    for name, host, number in ((key, stack.bind, own), *_clients(role, config)):
+        if ours:
+            yield Finding("port", True, f"{host}:{number} is the running role's")
+            continue
+        try:
+            ports.check(number, name, host)
+        except OSError as error:
+            yield Finding("port", False, str(error), "stop what has it, or set another port")
+        else:
+            yield Finding("port", True, f"{host}:{number} is free")
+
+
+def _clients(role: str, config: Examined) -> list[tuple[str, str, int]]:
+    """Return where a role takes requests, apart from probes."""
+    own = config.replica
+    return {
+        "gateway": [("stack.gateway_port", config.gateway.host, config.stack.gateway_port)],
+        "replica": [("replica.port", own.host, own.port)],
+    }.get(role, [])
 
 
 def kafka(role: str, config: Examined) -> Iterator[Finding]:
@@ -94,32 +107,46 @@ def admin_tls(config: Examined) -> Iterator[Finding]:
 
 
 def engine_tls(config: Examined) -> Iterator[Finding]:
-    """Check the files by which engines of others are reached."""
+    """Check the files by which engines and side-cars are reached."""
     files: dict[str, Path] = {}
-    for name, each in config.engines.items():
-        files |= {f"engines.{name}.{key}": path for key in ("ca", "cert") if (path := getattr(each, key))}
+    for table, entries in (("engines", config.engines), ("replicas", config.replicas)):
+        for name, each in entries.items():
+            files |= {f"{table}.{name}.{key}": path for key in ("ca", "cert") if (path := getattr(each, key))}
     yield from certificates(files, datetime.now(UTC))
 
 
 def asking(config: Examined) -> Iterator[Finding]:
-    """Check the engines for a role that asks them and loads nothing: side-cars, where some are listed."""
+    """Check what a gateway sends requests to: the side-cars of the list, else the engines."""
+    now = datetime.now(UTC)
     if config.replicas:
-        yield from engines.side_cars(config.replicas, [each.replica for each in _attested(config)])
-    if config.engines or not config.replicas:
-        yield from engines.reached(config, datetime.now(UTC), loads=False)
+        yield from side_cars.listed(config, [each.replica for each in _attested(config)], now)
+    else:
+        yield from engines.reached(config, now, loads=False)
 
 
 def loading(config: Examined) -> Iterator[Finding]:
-    """Check the engines for a role that loads adapters: none, where side-cars do."""
-    if config.engines or not config.replicas:
+    """Check the engines that a controller looks after; side-cars look after their own."""
+    if config.replicas:
+        yield Finding("engines", True, "the side-cars of [replicas] look after them")
+    else:
         yield from engines.reached(config, datetime.now(UTC), loads=True)
 
 
 def evaluating(config: Examined) -> Iterator[Finding]:
-    """Check that a trainer has an engine to load candidates into: a side-car loads nothing on demand."""
-    if config.replicas and not config.engines and config.retrain.own_engine == "never":
-        detail = 'retrain.own_engine is "never", and side-cars load no candidate'
-        yield Finding("evaluations", False, detail, 'set it to "always", or list an engine for them in [engines]')
+    """Check the engines on which a trainer's candidates are evaluated."""
+    if config.retrain.own_engine == "always":
+        yield Finding("engines", True, "evaluations start one of their own (retrain.own_engine)")
+    elif config.replicas and not config.engines:
+        detail = f'side-cars load no candidates, and retrain.own_engine is "{config.retrain.own_engine}"'
+        remedy = 'set retrain.own_engine = "always", or name an engine for evaluations in [engines]'
+        yield Finding("engines", False, detail, remedy, needed=config.retrain.own_engine == "never")
+    else:
+        yield from engines.reached(config, datetime.now(UTC), loads=True)
+
+
+def behind(config: Examined) -> Iterator[Finding]:
+    """Check what a side-car needs of its own, and the engine behind it."""
+    yield from side_cars.own(config, datetime.now(UTC))
 
 
 def model(config: Examined) -> Iterator[Finding]:
@@ -141,24 +168,20 @@ def _of_files(files: Mapping[str, Path | None]) -> Iterator[Finding]:
 
 
 def _attested(config: Examined) -> list[ReplicaAttested]:
-    """Return the last attestation of each replica; none where Kafka does not say, which is a finding of its own."""
+    """Return the log's attestations; none where it cannot be read, which a finding of its own says."""
     try:
         return operations.attestations(reached(config.kafka))
     except (KafkaAway, KafkaError, OSError, LookupError):
         return []
 
 
-def _other(ours: bool) -> str:
-    return "" if ours else "stop what has it, or set another port"
-
-
 LOOKS: dict[str, list[Look]] = {
     "gateway": [asking, tls, engine_tls, labels, exposure.gateways],
     "worker": [store.written, scoring, labels],
     "controller": [store.listed, loading, engine_tls, model],
-    "trainer": [store.written, loading, engine_tls, model, scoring, evaluating, jobs.taken],
+    "trainer": [store.written, evaluating, engine_tls, model, scoring, jobs.taken],
     "storage": [store.written],
     "renderer": [store.written],
-    "replica": [store.listed, side_car_tls],
+    "replica": [store.listed, behind, side_car_tls, model],
     "admin": [store.written, admin_tls, exposure.admin_api],
 }

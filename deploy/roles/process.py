@@ -81,5 +81,6 @@ def own_name(config: Config, role: str, name: str = "") -> str:
 
 def _place(var: Path) -> str:
     path = var / PLACE
-    put_new(path, secrets.token_hex(4).encode())
+    if not path.exists():  # a disk that is full by now hinders no start
+        put_new(path, secrets.token_hex(4).encode())
     return path.read_text(encoding="ascii").strip()

@@ -17,7 +17,8 @@ class PortTaken(OSError):
 
 def check(port: int, key: str, host: str = HOST) -> None:
     """Check that `port` can be bound now. Raise PortTaken if not."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))

@@ -17,7 +17,11 @@ from streams.log.fitness.found import FoundTopic, described
 from streams.log.settings import KafkaSettings
 from streams.topics import TOPICS, Topic, misfits
 
-AT_LEAST = ("retention.ms", "max.message.bytes")  # of which more is as good: records are kept for longer, or fit
+AT_LEAST = (
+    "retention.ms",
+    "retention.bytes",
+    "max.message.bytes",
+)  # of which more is as good: records are kept for longer, or fit
 
 
 class TopicsUnusable(RuntimeError):

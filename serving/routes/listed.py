@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from serving.routes.statement import signed_by
 from serving.routes.trust import RefusalReason, RefusedAttestation, count
 from serving.sidecar.settings import NAME, PLACE, ListedReplica, check_list, key_bytes
+from streams import codec
 from streams.events import ReplicaAttested
 from streams.files import Stamp, stamp
 
@@ -75,6 +76,19 @@ class ReplicaList:
             count(attestation.replica, refused)
             return False
         return True
+
+    def answered(self, name: str, nonce: str, data: bytes) -> ReplicaAttested:
+        """Return what came from a replica's address as the answer to the question `nonce`. Raise RefusedAttestation."""
+        try:
+            attestation = codec.decode(ReplicaAttested, data)
+        except codec.Undecodable as error:
+            raise RefusedAttestation(RefusalReason.MALFORMED, str(error)) from error
+        if attestation.replica != name:
+            raise RefusedAttestation(RefusalReason.NAME, f"it is of {attestation.replica}")
+        self.check(attestation)
+        if attestation.nonce != nonce:
+            raise RefusedAttestation(RefusalReason.NONCE, "it answers another question")
+        return attestation
 
     def tls(self, known: KnownReplica) -> ssl.SSLContext | None:
         """Return how to speak https with a replica; None where its entry names no file. Raise OSError for files that

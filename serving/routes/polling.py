@@ -18,7 +18,6 @@ from serving.routes.answers import Answered, Answers
 from serving.routes.listed import KnownReplica, ReplicaList
 from serving.routes.routing import RouteTable
 from serving.routes.trust import RefusalReason, RefusedAttestation, count
-from streams import codec
 from streams.clock import now_ms
 from streams.events import ReplicaAttested
 
@@ -100,15 +99,7 @@ class SideCars:
         known, nonce = self._listed.find(name), secrets.token_urlsafe(24)
         if known is None:
             raise RefusedAttestation(RefusalReason.UNLISTED, "no entry of [replicas] fits its name")
-        try:
-            attestation = codec.decode(ReplicaAttested, await self._fetched(session, known, nonce))
-        except codec.Undecodable as error:
-            raise RefusedAttestation(RefusalReason.MALFORMED, str(error)) from error
-        if attestation.replica != name:
-            raise RefusedAttestation(RefusalReason.NAME, f"it is of {attestation.replica}")
-        self._listed.check(attestation)
-        if attestation.nonce != nonce:
-            raise RefusedAttestation(RefusalReason.NONCE, "it answers another question")
+        attestation = self._listed.answered(name, nonce, await self._fetched(session, known, nonce))
         return msgspec.structs.replace(attestation, time_ms=now_ms())
 
     async def _fetched(self, session: aiohttp.ClientSession, known: KnownReplica, nonce: str) -> bytes:

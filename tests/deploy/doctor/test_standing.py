@@ -24,7 +24,6 @@ from deploy.doctor.names import replicas, trainers
 from deploy.stack.settings import StackSettings
 from retrain.claims import namesakes
 from retrain.settings import RetrainSettings
-from serving.sidecar.settings import ListedReplica
 from streams.engine_access import EngineAccess
 from streams.events import ReplicaAttested, RetrainReported
 from streams.kinds import RetrainStatus
@@ -79,33 +78,6 @@ def test_an_engine_without_runtime_lora_is_named_to_whoever_loads_adapters(tmp_p
         assert bad(engines.reached(made, NOW, loads=False)) == []
     with vllm() as url:
         assert bad(engines.reached(config(tmp_path, EngineAccess(url=url)), NOW, loads=True)) == []
-
-
-def test_side_cars_are_looked_at_where_they_are_listed_and_no_engine_is_expected_here(tmp_path: Path) -> None:
-    """As in a cluster: there none of ours listens on loopback."""
-    with vllm() as url:
-        listed = {"vllm-*": ListedReplica(url="http://{name}.nowhere.invalid:1", public_key=KEY_TEXT)}
-        listed["vllm-0"] = ListedReplica(url=url.replace("127.0.0.1", "localhost"), public_key=KEY_TEXT)
-        made = Config(StackSettings(var=tmp_path, embedded_kafka=False), replicas=listed)
-        assert bad(standing.loading(made)) == []
-        ((detail, _),) = bad(engines.side_cars(listed, []))
-        assert "answers 405, as no side-car does" in detail
-    ((zero, _), (one, remedy)) = bad(engines.side_cars(listed, ["vllm-1"]))
-    assert "localhost" in zero
-    assert "cannot be reached" in zero
-    assert "http://vllm-1.nowhere.invalid:1 cannot be reached" in one
-    assert "homeostat run replica" in remedy
-    ((detail, _),) = bad(engines.side_cars({"vllm-*": listed["vllm-*"]}, []))
-    assert detail == "none has attested yet that fits [replicas]"
-
-
-def test_a_trainer_next_to_side_cars_needs_an_engine_of_its_own(tmp_path: Path) -> None:
-    listed = {"vllm-0": ListedReplica(url="http://vllm-0:8200", public_key=KEY_TEXT)}
-    made = Config(StackSettings(var=tmp_path), replicas=listed, retrain=RetrainSettings(own_engine="never"))
-    ((detail, remedy),) = bad(standing.evaluating(made))
-    assert "side-cars load no candidate" in detail
-    assert '"always"' in remedy
-    assert bad(standing.evaluating(replace(made, retrain=RetrainSettings(own_engine="always")))) == []
 
 
 def test_a_trainer_without_an_api_server_is_told_where_to_stand(

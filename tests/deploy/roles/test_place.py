@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from pathlib import Path
 
+import pytest
+
 from deploy.config.settings import Config
 from deploy.roles import process, trainer
+from deploy.stack.settings import StackSettings
 from monitor.settings import PolicySettings
 from retrain.settings import RetrainSettings
 from streams.files import locked
@@ -30,6 +34,20 @@ def test_a_trainer_that_waits_begins_once_the_other_has_ended(tmp_path: Path) ->
     waiting.join(10)
     assert len(found) == 1
     assert found[0] is not None
+
+
+def test_a_process_keeps_its_name_on_a_disk_that_is_full_by_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Config(StackSettings(var=tmp_path))
+    name = process.own_name(config, "controller")
+    assert name != process.own_name(Config(StackSettings(var=tmp_path / "another")), "controller")
+
+    def full(path: Path, data: bytes) -> bool:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(process, "put_new", full)
+    assert process.own_name(config, "controller") == name
 
 
 def test_where_only_people_act_no_retraining_is_asked_for_by_the_clock() -> None:
