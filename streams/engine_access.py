@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from monitor.validation import require
 from streams.files import Stamp, stamp
+from streams.log.security.tls import TlsFiles, renewed
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")  # in attestations, metrics and logs
 
@@ -63,17 +64,14 @@ class EngineAccess:
         return {"Authorization": f"Bearer {found}"} if found else {}
 
     def tls(self) -> ssl.SSLContext | None:
-        """Return how its certificate is checked and ours is shown; None for http. Raise NoEngineKey."""
+        """Return how its certificate is checked and ours is shown, by the files as they are at each connection; None
+        for http. Raise NoEngineKey."""
         if urlsplit(self.url).scheme != "https":
             return None
         try:
-            context = ssl.create_default_context(cafile=self.ca)
-            if self.cert is not None:
-                context.load_cert_chain(self.cert, self.key)
-        except (OSError, ssl.SSLError) as error:
-            files = ", ".join(str(each) for each in (self.ca, self.cert, self.key) if each)
-            raise NoEngineKey(f"{files}: {error}; expected PEM files for {self.url}") from error
-        return context
+            return renewed(TlsFiles(self.ca, self.cert, self.key, "engines"))
+        except ValueError as error:
+            raise NoEngineKey(f"{error}, for {self.url}") from error
 
     def seen(self, folder: Path, root: Path) -> Path:
         """Return a folder of our adapters, which lie under `root`, as the engine sees it.

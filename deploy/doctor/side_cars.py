@@ -63,9 +63,8 @@ def _asked(known: ReplicaList, name: str, now: datetime) -> Iterator[Finding]:
     assert replica is not None
     try:
         tls = known.tls(replica) or (ssl.create_default_context() if replica.url.startswith("https:") else None)
-    except OSError as error:
-        detail, remedy = f"{error}: expected PEM files", f'see ca, cert and key of [replicas."{replica.entry}"]'
-        yield Finding(name, False, detail, remedy)
+    except ValueError as error:
+        yield Finding(name, False, str(error), f'see ca, cert and key of [replicas."{replica.entry}"]')
         return
     yield _answer(known, replica, tls)
     yield from certificate(name, replica.url, tls, now)

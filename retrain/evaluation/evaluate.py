@@ -145,10 +145,10 @@ async def _asked(session: aiohttp.ClientSession, url: str, body: dict[str, objec
     """Return status and text. An engine may close a connection that was idle just as it is used again: a question is
     asked once more then, for its answer is the same."""
     try:
-        async with session.post(url, json=body) as response:
+        async with session.post(url, json=body, allow_redirects=False) as response:
             return response.status, await response.text()
     except aiohttp.ServerDisconnectedError:
-        async with session.post(url, json=body) as response:
+        async with session.post(url, json=body, allow_redirects=False) as response:
             return response.status, await response.text()
 
 
@@ -223,7 +223,7 @@ def _stale(name: str, evaluation: str, before_s: float) -> bool:
 
 
 async def _models(session: aiohttp.ClientSession, engine: str) -> list[dict[str, object]]:
-    async with session.get(f"{engine}/v1/models") as response:
+    async with session.get(f"{engine}/v1/models", allow_redirects=False) as response:
         if response.status != 200:
             answer = (await response.text())[:300]
             raise EvaluationRefused(f"{engine}/v1/models: status {response.status}, expected 200: {answer}")
@@ -240,7 +240,7 @@ async def _unload(session: aiohttp.ClientSession, engine: str, name: str) -> Non
 
 
 async def _post(session: aiohttp.ClientSession, url: str, body: dict[str, object]) -> None:
-    async with session.post(url, json=body) as response:
+    async with session.post(url, json=body, allow_redirects=False) as response:
         text = await response.text()
         if response.status != 200:
             raise EvaluationRefused(f"POST {url}: status {response.status}, expected 200: {text[:SHOWN]}")

@@ -99,7 +99,7 @@ class VllmAdmin:
         within = limit or self._timeout
         headers = self._key.headers() if self._key is not None else {}
         asked = self._session.request(
-            method, self._url + path, json=body, timeout=within, headers=headers, ssl=self._tls
+            method, self._url + path, json=body, timeout=within, headers=headers, ssl=self._tls, allow_redirects=False
         )
         async with asked as reply:
             data = await reply.read()

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -16,7 +15,7 @@ from serving.routes.trust import RefusalReason, RefusedAttestation, count
 from serving.sidecar.settings import NAME, PLACE, ListedReplica, check_list, key_bytes
 from streams import codec
 from streams.events import ReplicaAttested
-from streams.files import Stamp, stamp
+from streams.log.security.tls import TlsFiles, renewed
 
 MOST_NAMES = 4_096  # whose addresses are remembered
 
@@ -38,7 +37,9 @@ class ReplicaList:
         """Raise ValueError where an entry is wrong."""
         check_list(listed)
         self._entries = {name: listed[name] for name in sorted(listed, key=lambda each: ("*" in each, -len(each)))}
-        self._tls = {name: RenewedTls(entry.ca, entry.cert, entry.key) for name, entry in listed.items()}
+        self._files = {
+            name: TlsFiles(entry.ca, entry.cert, entry.key, f'replicas."{name}"') for name, entry in listed.items()
+        }
         self._by_url: dict[str, str] = {}  # address of each that was believed once -> its entry
         self.find = lru_cache(maxsize=MOST_NAMES)(self._find)
 
@@ -91,14 +92,18 @@ class ReplicaList:
         return attestation
 
     def tls(self, known: KnownReplica) -> ssl.SSLContext | None:
-        """Return how to speak https with a replica; None where its entry names no file. Raise OSError for files that
-        are not what they should be."""
-        return self._tls[known.entry].context()
+        """Return how to speak https with a replica; None where its entry names no file. Raise ValueError for files that
+        never were what they should be."""
+        return self._context(known.entry)
 
     def tls_at(self, url: str) -> ssl.SSLContext | None:
         """Return the same for the address of one that was believed; None for other addresses."""
         entry = self._by_url.get(url)
-        return self._tls[entry].context() if entry is not None else None
+        return self._context(entry) if entry is not None else None
+
+    def _context(self, entry: str) -> ssl.SSLContext | None:
+        files = self._files[entry]
+        return renewed(files) if files.named() else None
 
     def _find(self, name: str) -> KnownReplica | None:
         entry = self._entry(name)
@@ -112,22 +117,3 @@ class ReplicaList:
         if not NAME.fullmatch(name):
             return None
         return next((pattern for pattern in self._entries if fnmatchcase(name, pattern)), None)
-
-
-class RenewedTls:
-    """A context for one entry's files, made again when they change."""
-
-    def __init__(self, ca: Path | None, cert: Path | None, key: Path | None) -> None:
-        self._ca, self._cert, self._key = ca, cert, key
-        self._known: list[Stamp | None] = []
-        self._context: ssl.SSLContext | None = None
-
-    def context(self) -> ssl.SSLContext | None:
-        """Return it; None where the entry names no file."""
-        found = [stamp(path) for path in (self._ca, self._cert, self._key) if path is not None]
-        if found != self._known:
-            made = ssl.create_default_context(cafile=str(self._ca) if self._ca else None)
-            if self._cert is not None and self._key is not None:
-                made.load_cert_chain(self._cert, self._key)
-            self._known, self._context = found, made
-        return self._context

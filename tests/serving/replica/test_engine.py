@@ -51,6 +51,27 @@ async def test_models_are_names_with_the_folders_of_their_weights(served: tuple[
             await VllmAdmin(http, url).models()
 
 
+async def test_an_engine_that_sends_elsewhere_is_not_followed() -> None:
+    """Keys and adapters are for the addresses of our list."""
+    reached: list[str] = []
+
+    async def elsewhere(request: web.Request) -> web.Response:
+        reached.append(request.path)
+        return web.json_response({})
+
+    async def away(request: web.Request) -> web.Response:
+        raise web.HTTPTemporaryRedirect(f"{elsewhere_url}{request.path}")
+
+    first, second = web.Application(), web.Application()
+    first.router.add_route("*", "/{path:.*}", away)
+    second.router.add_route("*", "/{path:.*}", elsewhere)
+    async with TestServer(first) as server, TestServer(second) as other, session() as http:
+        elsewhere_url = str(other.make_url("")).rstrip("/")
+        with pytest.raises(AdminRefused, match="status 307, expected 200"):
+            await VllmAdmin(http, str(server.make_url("")).rstrip("/")).load(NAME, "/a/b")
+    assert reached == []
+
+
 async def test_loading_and_unloading_go_by_name_and_path(served: tuple[Served, str]) -> None:
     fake, url = served
     async with session() as http:

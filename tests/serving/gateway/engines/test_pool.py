@@ -12,9 +12,12 @@ import uvloop
 
 from serving.gateway.engines.link import HIGH_WATER, Broken, Link, Unreached
 from serving.gateway.engines.pool import EnginePool
+from serving.routes.listed import ReplicaList
 from streams.engine_access import EngineAccess
 from tests.serving.support.certificates import Certificates
 from tests.serving.support.raw_engine import RawEngine, Visit, always, chunked, saying, whole
+from tests.serving.support.side_cars import entry, signed
+from tests.support.authority import Authority
 from tests.support.waiting import until
 
 PATH = "/v1/chat/completions"
@@ -537,6 +540,41 @@ async def test_an_engine_behind_tls_is_asked_where_its_certificate_is_trusted(tm
                 with pytest.raises(Unreached):
                     await asked(pool, engine)
             pool.close()
+
+
+@pytest.mark.parametrize("kind", ["engine", "side-car"])
+async def test_a_certificate_that_changes_is_shown_by_the_next_connection_and_half_a_change_harms_nothing(
+    tmp_path: Path, kind: str
+) -> None:
+    """As cert-manager renews it: certificate and key come one after the other."""
+    authority = Authority(tmp_path)
+    broker, ours = authority.sign("engine"), authority.sign("first", file="ours")
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authority.ca)
+    server.load_cert_chain(broker.cert, broker.key)
+    server.verify_mode = ssl.CERT_REQUIRED
+    async with saying(always(whole(b"a")), server) as engine:
+        if kind == "engine":
+            access = EngineAccess(url=engine.url, ca=authority.ca, cert=ours.cert, key=ours.key)
+            pool = EnginePool(4.0, engines={access.address: access})
+        else:
+            known = ReplicaList({"r1": entry(engine.url, ca=authority.ca, cert=ours.cert, key=ours.key)})
+            known.check(signed("r1", engine.url))
+            pool = EnginePool(4.0, tls_at=known.tls_at)
+
+        async def shown() -> str:
+            pool.close()  # else the open connection is used
+            assert await asked(pool, engine) == (200, b"a")
+            found = engine.visits[-1].writer.get_extra_info("peercert")["subject"]
+            return str(dict(each[0] for each in found)["commonName"])
+
+        assert await shown() == "first"
+        former = ours.key.read_bytes()
+        authority.sign("second", file="ours")
+        ours.key.write_bytes(former)
+        assert await shown() == "first"
+        authority.sign("third", file="ours")
+        assert await shown() == "third"
+        pool.close()
 
 
 async def test_an_engine_of_others_gets_its_key_and_an_address_that_is_not_listed_gets_nothing(tmp_path: Path) -> None:
