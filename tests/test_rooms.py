@@ -38,7 +38,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     ),
     "streams": (
         "clock files kinds messages events topics codec identity proof routes signatures settings metrics"
-        " engine_access",
+        " engine_access log.security.tls",
         "objects | scoring | telemetry",
         "log | lake",
         "journal | reports | ledger",
