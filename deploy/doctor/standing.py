@@ -125,11 +125,12 @@ def asking(config: Examined) -> Iterator[Finding]:
 
 
 def loading(config: Examined) -> Iterator[Finding]:
-    """Check the engines that a controller looks after; side-cars look after their own."""
+    """Check the engines that a controller looks after, and its base model; side-cars look after their own."""
     if config.replicas:
         yield Finding("engines", True, "the side-cars of [replicas] look after them")
-    else:
-        yield from engines.reached(config, datetime.now(UTC), loads=True)
+        return
+    yield from engines.reached(config, datetime.now(UTC), loads=True)
+    yield from model(config)
 
 
 def evaluating(config: Examined) -> Iterator[Finding]:
@@ -178,7 +179,7 @@ def _attested(config: Examined) -> list[ReplicaAttested]:
 LOOKS: dict[str, list[Look]] = {
     "gateway": [asking, tls, engine_tls, labels, exposure.gateways],
     "worker": [store.written, scoring, labels],
-    "controller": [store.listed, loading, engine_tls, model],
+    "controller": [store.listed, loading, engine_tls],
     "trainer": [store.written, evaluating, engine_tls, model, scoring, jobs.taken],
     "storage": [store.written],
     "renderer": [store.written],
