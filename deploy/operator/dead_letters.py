@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from deploy.show.times import clock
@@ -9,6 +10,7 @@ from streams.events import DeadLetter
 from streams.log import dead_letters as queues
 from streams.log.settings import KafkaSettings
 
+OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # by terminals; tabs and ends of lines are text
 SHOWN = 4_000  # characters of a value
 
 
@@ -35,19 +37,23 @@ def chosen(kafka: KafkaSettings, places: Iterable[str]) -> list[DeadLetter]:
 
 
 def describe(letter: DeadLetter) -> str:
-    """Return all of the letter as text; bytes that are no text are escaped."""
+    """Return all of the letter as text; bytes that are no text are escaped, and what a terminal would obey."""
     value = queues.value(letter)
     text = value.decode("utf-8", "backslashreplace")
     rest = f"\n... {len(text) - SHOWN} more characters" if len(text) > SHOWN else ""
     return (
-        f"record   {place(letter)}\nwritten  {clock(letter.time_ms)}\nreason   {letter.reason}\n"
-        f"value    {len(value)} bytes\n\n{text[:SHOWN]}{rest}"
+        f"record   {place(letter)}\nwritten  {clock(letter.time_ms)}\nreason   {_inert(letter.reason)}\n"
+        f"value    {len(value)} bytes\n\n{_inert(text[:SHOWN])}{rest}"
     )
 
 
 def line(letter: DeadLetter) -> str:
     """Return the letter as one line of a list."""
-    return f"{place(letter)}  {clock(letter.time_ms)}  {letter.reason}"
+    return f"{place(letter)}  {clock(letter.time_ms)}  {_inert(letter.reason)}"
+
+
+def _inert(text: str) -> str:
+    return OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def _topic(name: str) -> str:

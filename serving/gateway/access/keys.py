@@ -81,6 +81,12 @@ class Key:
         return self.user or self.id
 
     @property
+    def reviewer(self) -> str:
+        """Return whose answers for the review queue these are, in one part of a sender's name: one person's, by
+        whichever key or token, else who answers twice would agree with nobody but themselves."""
+        return one_part(self.user) if self.user else self.id
+
+    @property
     def named(self) -> str:
         """Return its name in events: a person's is not in there."""
         return self.client or self.id
@@ -108,6 +114,15 @@ class Key:
     def of(cls, id: str, secret: str, scopes: Iterable[str] = USUAL, *, tags: Mapping[str, str] | None = None) -> Key:
         """Make the key of a secret."""
         return cls(id, digest(secret), frozenset(scopes), tags=tags or {})
+
+
+def one_part(name: str) -> str:
+    """Return a name without the sign by which events part key and user.
+
+    >>> one_part("team/ann")
+    'team%2Fann'
+    """
+    return name.replace("%", "%25").replace("/", "%2F")
 
 
 def new_secret() -> str:

@@ -15,7 +15,7 @@ from jwt import PyJWK, PyJWTError
 from jwt.types import Options
 
 from serving.access_settings import OidcSettings
-from serving.gateway.access.keys import CHALLENGE, Key
+from serving.gateway.access.keys import CHALLENGE, Key, one_part
 from serving.gateway.errors import ApiError, cut
 
 BEGIN = "eyJ"  # of each token: it is the base64 of {"
@@ -112,8 +112,8 @@ class Tokens:
             raise _refused("its email is not verified")
         scopes = self._scopes(person, _groups(_claim(claims, self._settings.groups_claim)))
         client = claims.get("azp", claims.get("client_id"))
-        by = f"{CLIENT}:{_one_part(client)}" if isinstance(client, str) and _plain(client) else CLIENT
-        return Key(_one_part(person), "", scopes, user=person, client=by)
+        by = f"{CLIENT}:{one_part(client)}" if isinstance(client, str) and _plain(client) else CLIENT
+        return Key(one_part(person), "", scopes, user=person, client=by)
 
     def _scopes(self, person: str, groups: Sequence[str]) -> frozenset[str]:
         """Return the scopes of all groups together."""
@@ -157,11 +157,6 @@ def _groups(found: object) -> list[str]:
 
 def _plain(text: str) -> bool:
     return bool(text.strip()) and text.isprintable() and len(text) <= LONGEST_NAME
-
-
-def _one_part(name: str) -> str:
-    """Return a name without the sign by which events part key and user."""
-    return name.replace("%", "%25").replace("/", "%2F")
 
 
 def _either(names: Sequence[str]) -> str:

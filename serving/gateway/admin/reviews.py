@@ -42,7 +42,7 @@ class ChoiceAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Desk(Protocol):
-    """Where reviewers' work is done; `by` is the id of the person's key. Raises ValueError or LookupError where a
+    """Where reviewers' work is done; `by` is the person, else their key. Raises ValueError or LookupError where a
     request cannot be met."""
 
     def listed(self, alias: str) -> Json:
@@ -101,7 +101,7 @@ class Reviews:
         return handle
 
     def _person(self, request: web.Request, scope: str) -> str:
-        return authorised(self._keys, request, scope).id
+        return authorised(self._keys, request, scope).reviewer
 
 
 Asked = TypeVar("Asked", AnswerAsked, ChoiceAsked)

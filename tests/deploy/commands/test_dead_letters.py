@@ -91,3 +91,9 @@ def test_what_is_not_there_is_named(run: Callable[..., Result]) -> None:
 def test_a_long_value_is_cut_for_people() -> None:
     shown = letters.describe(letter(1, b"x" * (letters.SHOWN + 5)))
     assert shown.endswith("\n... 5 more characters")
+
+
+def test_what_a_client_wrote_gives_no_order_to_a_terminal() -> None:
+    evil = letter(1, "a\tb\n\x1b]0;title\x07\u009b2J é".encode(), "text is '\x1b[2J', expected more")
+    assert letters.describe(evil).endswith("a\tb\n\\x1b]0;title\\x07\\x9b2J é")
+    assert "\x1b" not in letters.line(evil) + letters.describe(evil)

@@ -89,6 +89,12 @@ def test_a_key_that_is_revoked_or_taken_out_is_refused_within_seconds(tmp_path: 
     assert gone.value.code == "invalid_api_key"
 
 
+def test_two_keys_of_one_person_are_one_reviewer() -> None:
+    laptop, phone = (Key(name, "0" * 64, frozenset({"review"}), user="sales/ann") for name in ("laptop", "phone"))
+    assert laptop.reviewer == phone.reviewer == "sales%2Fann"
+    assert Key("bob", "0" * 64).reviewer == "bob"
+
+
 def test_two_keys_of_one_person_are_one_person() -> None:
     one, other = (replace(Key.of(name, name, ["approve"]), user="ann") for name in ("laptop", "phone"))
     assert one.person == other.person == "ann"
