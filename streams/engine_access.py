@@ -15,6 +15,36 @@ from streams.log.security.tls import TlsFiles, renewed
 NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")  # in attestations, metrics and logs
 
 
+ADDRESS = "http://host:port or https://host:port, with a path at most"
+BLANKS = re.compile(r"[\x00-\x20\x7f]")
+
+
+def is_address(url: str) -> bool:
+    """Return whether requests can be sent there, with a path after it.
+
+    >>> is_address("https://vllm-0.models.svc:8000/one"), is_address("http://h:99999"), is_address("http://me:pw@h")
+    (True, False, False)
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    web = parts.scheme in ("http", "https") and url.startswith(parts.scheme) and bool(parts.hostname) and port != 0
+    return web and not (parts.query or parts.fragment or "@" in parts.netloc or BLANKS.search(url))
+
+
+def place(url: str) -> tuple[str, str, int, str]:
+    """Return what two ways to write one address have in common.
+
+    >>> place("http://H:80/") == place("http://h")
+    True
+    """
+    parts = urlsplit(url)
+    default = 443 if parts.scheme == "https" else 80
+    return parts.scheme, parts.hostname or "", parts.port or default, parts.path.rstrip("/")
+
+
 class NoEngineKey(ValueError):
     """An engine's key or certificate cannot be used; the message names the setting's file and what was expected."""
 
@@ -33,13 +63,11 @@ class EngineAccess:
     adapters: Path | None = None
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        web = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query and "@" not in parts.netloc
-        require(self, "url", web, "http://host:port or https://host:port")
+        require(self, "url", is_address(self.url), ADDRESS)
         require(self, "url", not self.url.rstrip("/").endswith("/v1"), "the address before /v1")
         require(self, "key", (self.cert is None) == (self.key is None), "a file where cert is one, and none without")
         files = self.ca is None and self.cert is None
-        require(self, "url", files or parts.scheme == "https", "https:// where ca or cert is set")
+        require(self, "url", files or self.url.startswith("https:"), "https:// where ca or cert is set")
 
     @property
     def address(self) -> str:

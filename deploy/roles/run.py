@@ -15,6 +15,10 @@ from streams.telemetry.logs import set_up_logs
 def run(role: str, config: Config, config_path: Path | None = None, name: str = "") -> None:
     """Run the role until SIGTERM or SIGINT. `name` distinguishes processes of one role. Raise LookupError for a role
     that does not exist."""
+    if role in ("gateway", "shipper") and (name or "gateway") not in (known := config.stack.gateways()):
+        raise LookupError(
+            f"--name is {name!r}, expected one of {', '.join(known)}: stack.more_gateway_admin_ports has one for each"
+        )
     set_up_logs(config.logs.format, role, instance(name))
     os.umask(UMASK)
     private_folder(config.stack.var)

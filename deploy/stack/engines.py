@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from deploy.stack.settings import StackSettings
-from streams.engine_access import NAME, EngineAccess
+from streams.engine_access import NAME, EngineAccess, place
 
 
 class Engined(Protocol):
@@ -36,7 +36,10 @@ def clashes(engines: Mapping[str, EngineAccess]) -> Iterator[str]:
     for name in engines:
         if not NAME.fullmatch(name):
             yield f"engines.{name}: expected a name of 1 to 63 lower-case letters, digits, '.', '-' and '_'"
-    for address, count in Counter(each.address for each in engines.values()).items():
-        if count > 1:
-            named = sorted(name for name, each in engines.items() if each.address == address)
-            yield f"engines {', '.join(named)} have one url, {address}: expected one name for each engine"
+    named = defaultdict[object, list[str]](list)
+    for name, each in engines.items():
+        named[place(each.url)].append(name)
+    for names in named.values():
+        if len(names) > 1:
+            address = engines[names[0]].address
+            yield f"engines {', '.join(sorted(names))} have one url, {address}: expected one name for each engine"

@@ -9,10 +9,9 @@ from binascii import Error as NoBase64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from monitor.validation import require
-from streams.engine_access import EngineAccess
+from streams.engine_access import ADDRESS, EngineAccess, is_address, place
 from streams.identity import place_name
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
@@ -44,10 +43,10 @@ class SideCarSettings:
     drain_s: float = 30.0  # for requests under way when it ends
 
     def __post_init__(self) -> None:
-        require(self, "engine", _is_address(self.engine), "http://host:port or https://host:port")
+        require(self, "engine", is_address(self.engine), ADDRESS)
         require(self, "engine", not self.engine.rstrip("/").endswith("/v1"), "the address before /v1")
-        address = not self.address or _is_address(self.address)
-        require(self, "address", address, "http://host:port or https://host:port, or none")
+        address = not self.address or is_address(self.address)
+        require(self, "address", address, f"{ADDRESS}, or none")
         named = not self.name or NAME.fullmatch(self.name) is not None
         require(self, "name", named, "letters, digits, '.', '_' and '-', or none")
         for name in ("port", "metrics_port"):
@@ -96,18 +95,27 @@ class ListedReplica:
     key: Path | None = None  # PEM, of that certificate
 
     def __post_init__(self) -> None:
-        require(self, "url", _is_address(self.url.replace(PLACE, "1")), "http://host:port, {name} for its name")
+        require(self, "url", is_address(self.url.replace(PLACE, "1")), f"{ADDRESS}, {PLACE} for its name")
+        require(self, "url", not self.url.rstrip("/").endswith("/v1"), "the address before /v1")
+        files = self.ca is None and self.cert is None
+        require(self, "url", files or self.url.startswith("https:"), "https:// where ca or cert is set")
         require(self, "public_key", len(key_bytes(self.public_key)) == KEY_BYTES, f"base64 of {KEY_BYTES} bytes")
         require(self, "key", (self.cert is None) == (self.key is None), "a file where cert is one, and none without")
 
 
 def check_list(listed: Mapping[str, ListedReplica]) -> None:
-    """Raise ValueError where a pattern is none, or names replicas that would share one address."""
+    """Raise ValueError where a pattern is none, or where replicas would share one address."""
+    at = dict[tuple[str, str, int, str], str]()
     for pattern, entry in listed.items():
         if not PATTERN.fullmatch(pattern):
             raise ValueError(f'replicas."{pattern}": expected a name, or a pattern with * such as "vllm-*"')
         if "*" in pattern and PLACE not in entry.url:
             raise ValueError(f'replicas."{pattern}".url is {entry.url!r}, expected {PLACE} in it: they have one each')
+        if (
+            "*" not in pattern
+            and (other := at.setdefault(place(entry.url.replace(PLACE, pattern)), pattern)) != pattern
+        ):
+            raise ValueError(f'replicas."{pattern}".url is {entry.url!r}, as of "{other}", expected one for each')
 
 
 def key_bytes(text: str) -> bytes:
@@ -116,11 +124,3 @@ def key_bytes(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (NoBase64, ValueError):
         return b""
-
-
-def _is_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 80) > 0
-    except ValueError:
-        return False

@@ -31,6 +31,7 @@ class KafkaSettings:
     def __post_init__(self) -> None:
         """Raise ValueError for SASL without its settings (kafka-python would try for a while, and time out), and for
         topics that no brokers take."""
+        _check_servers(self.bootstrap)
         _check_names(self.prefix)
         _check_copies(self.replication, self.min_insync)
         _check_partitions(self.partitions)
@@ -93,6 +94,15 @@ class KafkaSettings:
             )
             for each in topics
         ]
+
+
+def _check_servers(bootstrap: str) -> None:
+    for server in bootstrap.split(","):
+        host, _, port = server.strip().rpartition(":")
+        if "/" in host or not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65_535:
+            raise ValueError(
+                f"kafka.bootstrap has {server.strip()!r}, expected brokers as host:port, with commas between"
+            )
 
 
 def _check_names(prefix: str) -> None:

@@ -16,6 +16,9 @@ from streams.engine_access import EngineAccess, EngineKey, NoEngineKey
     [
         ('url = "engine:8000"', "url is 'engine:8000', expected http://host:port"),
         ('url = "http://e:8000/v1"', "expected the address before /v1"),
+        ('url = "http://e:99999"', "url is 'http://e:99999', expected http://host:port"),
+        ('url = "http://e:8000/#a"', "expected http://host:port or https://host:port, with a path at most"),
+        ('url = "http://e:8000/a b"', "with a path at most"),
         ('url = "http://user:secret@e"', "expected http://host:port"),
         ('url = "https://e"\ncert = "/c.pem"', "key is None, expected a file where cert is one"),
         ('url = "http://e"\nca = "/c.pem"', "expected https:// where ca or cert is set"),
@@ -31,7 +34,7 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path, table: str, told: str) 
 
 def test_two_engines_of_one_address_and_odd_names_are_refused(tmp_path: Path) -> None:
     (tmp_path / "homeostat.toml").write_text(
-        '[engines]\na.url = "http://e"\nb.url = "http://e/"\n"A b".url = "http://f"'
+        '[engines]\na.url = "http://e"\nb.url = "http://E:80/"\n"A b".url = "http://f"'
     )
     with pytest.raises(ConfigError) as raised:
         load(tmp_path / "homeostat.toml", {})

@@ -10,6 +10,7 @@ import pytest
 
 from deploy.config.settings import Config
 from deploy.roles import process, trainer
+from deploy.roles.run import run
 from deploy.stack.settings import StackSettings
 from monitor.settings import PolicySettings
 from retrain.settings import RetrainSettings
@@ -54,3 +55,11 @@ def test_where_only_people_act_no_retraining_is_asked_for_by_the_clock() -> None
     by_clock = RetrainSettings(every_h=24.0)
     assert trainer.asked_for(Config(retrain=by_clock)).every_h == 24.0
     assert trainer.asked_for(Config(retrain=by_clock, policy=PolicySettings(mode="observe"))).every_h == 0.0
+
+
+def test_a_gateway_that_no_setting_names_is_refused_before_it_makes_a_folder(tmp_path: Path) -> None:
+    config = Config(StackSettings(var=tmp_path / "var", more_gateway_admin_ports=(9111,)))
+    for name in ("gateway-2", "../outside"):
+        with pytest.raises(LookupError, match=r"expected one of gateway, gateway-1: stack\.more_gateway_admin_ports"):
+            run("gateway", config, None, name)
+    assert list(tmp_path.iterdir()) == []

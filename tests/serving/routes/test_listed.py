@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from prometheus_client import REGISTRY
 
@@ -90,7 +92,22 @@ def test_a_list_that_cannot_be_right_is_refused(pattern: str, url: str, expected
         ReplicaList({pattern: entry(url)})
 
 
+def test_two_side_cars_of_one_address_are_refused_however_it_is_written() -> None:
+    with pytest.raises(ValueError, match=r'replicas."r2".url is .*, as of "r1", expected one for each'):
+        ReplicaList({"r1": entry("http://host:80"), "r2": entry("http://HOST/")})
+    ReplicaList({"r1": entry("http://{name}"), "r2": entry("http://{name}")})
+
+
 def test_an_entry_that_cannot_be_right_is_refused() -> None:
+    for url, expected in (
+        ("http://r1:99999", "expected http://host:port"),
+        ("http://me:secret@r1", "expected http://host:port"),
+        ("http://r1:1/v1", "the address before /v1"),
+    ):
+        with pytest.raises(ValueError, match=expected):
+            entry(url)
+    with pytest.raises(ValueError, match="expected https:// where ca or cert is set"):
+        entry("http://r1", ca=Path("ca.pem"))
     with pytest.raises(ValueError, match="public_key is 'AAAA', expected base64 of 32 bytes"):
         ListedReplica(url="http://r1", public_key="AAAA")
     with pytest.raises(ValueError, match="url is 'r1:8200', expected http://host:port"):

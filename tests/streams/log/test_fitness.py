@@ -71,6 +71,8 @@ def test_what_a_role_may_not_do_is_named() -> None:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
+        ({"bootstrap": "broker"}, "kafka.bootstrap has 'broker', expected brokers as host:port"),
+        ({"bootstrap": "a:9092,kafka://b:9092"}, "kafka.bootstrap has 'kafka://b:9092', expected"),
         ({"prefix": "team a."}, "kafka.prefix is 'team a.': has ' '"),
         ({"replication": 1, "min_insync": 2}, "kafka.min_insync is 2 and kafka.replication 1: nothing could"),
         ({"replication": -1}, "kafka.replication is -1, expected 1 or more"),
