@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,10 +11,13 @@ from pathlib import Path
 from cryptography import x509
 
 from deploy.doctor.findings import Finding
+from streams.log.availability import ANSWER_S, ASKED
 from streams.log.security.expiry import SOON_DAYS, expiring
 from streams.log.security.settings import SecuritySettings
+from streams.log.settings import KafkaSettings
 
 MONTH, WEEK = timedelta(days=30), timedelta(days=7)
+TRUST = "kafka.security.ca must hold who signs the brokers' certificates; cert and key are for brokers that ask for one"
 RENEW = "renew it: its file is read again once it changes, without a restart"
 
 
@@ -67,3 +72,35 @@ def broker_certificates(security: SecuritySettings) -> Iterator[Finding]:
         yield Finding("certificates", False, each.text, RENEW, needed=each.days <= 0)
     if not found:
         yield Finding("certificates", True, f"those for the brokers are good for {SOON_DAYS} days and longer")
+
+
+def tls_of_brokers(kafka: KafkaSettings, now: datetime) -> Iterator[Finding]:
+    """Check that clients and brokers take each other's certificates, and when those end that brokers show."""
+    try:
+        context = kafka.security.context()
+    except ValueError:  # `broker_certificates` says so
+        return
+    for server in kafka.bootstrap.split(",") if context is not None else ():
+        yield from _greeted(server.strip(), context, now)
+
+
+def _greeted(server: str, context: ssl.SSLContext, now: datetime) -> Iterator[Finding]:
+    """Ask what any client may ask: a broker that wants a certificate says so only then."""
+    host, _, port = server.rpartition(":")
+    host = host.strip("[]")
+    try:
+        with (
+            socket.create_connection((host, int(port)), timeout=ANSWER_S) as plain,
+            context.wrap_socket(plain, server_hostname=host) as link,
+        ):
+            der = link.getpeercert(binary_form=True)
+            link.sendall(len(ASKED).to_bytes(4) + ASKED)
+            link.recv(1)
+    except ssl.SSLError as error:
+        why = getattr(error, "verify_message", "") or error.reason or str(error)
+        yield Finding("TLS", False, f"{server}: {why}", TRUST)
+    except OSError:  # whether it answers at all is a check of its own
+        return
+    else:
+        if der:
+            yield of_end("TLS", server, end_of(der), now)

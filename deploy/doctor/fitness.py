@@ -12,6 +12,7 @@ from deploy.doctor.names import names
 from deploy.doctor.services import Examined, replaced
 from deploy.stack.broker import REMEDY, KafkaAway, reached
 from streams.log.fitness.needs import NEEDS
+from streams.log.fitness.problems import ALLOWED
 from streams.log.fitness.role import role_problems
 from streams.log.settings import KafkaSettings
 from streams.topics import CREATES
@@ -19,7 +20,6 @@ from streams.topics import CREATES
 UNUSABLE = (
     "a broker answers there; look at [kafka] security, and whether the addresses that brokers advertise lead here"
 )
-ALLOW = "`homeostat topics plan --acls` prints what the role needs"
 ACCOUNTS = {"admin": "operator"}  # roles that do what another does
 
 
@@ -50,7 +50,7 @@ def fit(role: str, config: Examined, kafka: KafkaSettings) -> Iterator[Finding]:
     yield Finding("Kafka", True, f"{config.kafka.bootstrap} answers")
     for each in wrong:
         detail, _, remedy = each.rpartition("; ")
-        yield Finding("topics", False, detail or each, remedy if detail else ALLOW)
+        yield Finding("topics", False, detail or each, remedy if detail else ALLOWED)
     recreated = list(replaced(config, kafka)) if role == "worker" else []
     yield from recreated
     if not wrong and not recreated:

@@ -11,7 +11,7 @@ from kafka.errors import KafkaError
 
 from deploy.doctor import engines, exposure, jobs, side_cars, store
 from deploy.doctor.alive import alive, own_port
-from deploy.doctor.certificates import broker_certificates, certificates
+from deploy.doctor.certificates import broker_certificates, certificates, tls_of_brokers
 from deploy.doctor.findings import Finding
 from deploy.doctor.fitness import at_brokers
 from deploy.doctor.labels import labels
@@ -87,6 +87,7 @@ def _clients(role: str, config: Examined) -> list[tuple[str, str, int]]:
 def kafka(role: str, config: Examined) -> Iterator[Finding]:
     """Check brokers, what the role may do there, and the certificates by which they know each other."""
     yield from broker_certificates(config.kafka.security)
+    yield from tls_of_brokers(config.kafka, datetime.now(UTC))
     yield from at_brokers(role, config)
 
 

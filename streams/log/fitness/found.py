@@ -21,6 +21,7 @@ from kafka.errors import (
 from streams.log.settings import KafkaSettings
 
 RETRIED = (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError)
+ABSENT = "does not exist"  # why nothing can be known about a topic
 COORDINATOR_S, LOOK_AGAIN_S = 10.0, 0.2
 
 
@@ -100,4 +101,4 @@ def _configs(admin: Any, names: list[str], keys: list[str]) -> dict[str, dict[st
 
 
 def _why(code: int) -> str:
-    return "does not exist" if code == 3 else f"cannot be looked at ({for_code(code).__name__})"
+    return ABSENT if code == 3 else f"cannot be looked at ({for_code(code).__name__})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from streams.log.fitness.found import FoundTopic
+from streams.log.fitness.found import ABSENT, FoundTopic
 from streams.log.fitness.needs import RoleNeeds
 from streams.topics import CREATES, TAKEN_IN, Topic, forgetful, misfits
 
@@ -17,6 +17,7 @@ TIMED, LARGEST, CLEANUP, KEPT, KEPT_BYTES, INSYNC = (
     "min.insync.replicas",
 )
 KEYS = (TIMED, LARGEST, CLEANUP, KEPT, KEPT_BYTES, INSYNC)
+ALLOWED = "`homeostat topics plan --acls` prints what the role needs"
 APPLY = "`homeostat topics apply` sets it"
 WAITED_FOR = frozenset(topic.name for topic in TAKEN_IN)  # for as long as labels wait
 
@@ -27,7 +28,8 @@ def unfit(topics: Iterable[Topic], found: Mapping[str, FoundTopic | str], wait_s
     known = {name: each for name, each in found.items() if isinstance(each, FoundTopic)}
     for topic in topics:
         if topic.name not in known:
-            yield f"topic {topic.name} {found.get(topic.name, 'does not exist')}; {CREATES}"
+            why = str(found.get(topic.name, ABSENT))
+            yield f"topic {topic.name} {why}; {CREATES if why == ABSENT else ALLOWED}"
         else:
             yield from _unfit(topic, known[topic.name])
     yield from misfits({name: each.partitions for name, each in known.items()})
@@ -45,7 +47,7 @@ def forbidden(needs: RoleNeeds, found: Mapping[str, FoundTopic | str]) -> Iterat
                 if operation not in each.operations:
                     yield (
                         f"this user may not {operation.capitalize()} topic {topic.name}, expected for the role "
-                        f"{needs.role}; `homeostat topics plan --acls` prints what the role needs"
+                        f"{needs.role}; {ALLOWED}"
                     )
 
 

@@ -31,6 +31,10 @@ def other(topic: Topic, **config: str) -> dict[str, FoundTopic | str]:
 
 BAD: list[tuple[Mapping[str, FoundTopic | str], str]] = [
     (WELL | {INFERENCE.name: "does not exist"}, "topic inference.events does not exist; `homeostat topics apply`"),
+    (
+        WELL | {INFERENCE.name: "cannot be looked at (TopicAuthorizationFailedError)"},
+        "(TopicAuthorizationFailedError); `homeostat topics plan --acls` prints what the role needs",
+    ),
     (WELL | {FEEDBACK.name: replace(well(FEEDBACK), partitions=5)}, "inference.feedback has 5 partitions"),
     (other(INFERENCE, message_timestamp_type="CreateTime"), "= CreateTime, expected LogAppendTime"),
     (other(SCORES, max_message_bytes="1048588"), "max.message.bytes = 1048588, expected at least 16777216"),
