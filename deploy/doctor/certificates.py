@@ -80,7 +80,9 @@ def tls_of_brokers(kafka: KafkaSettings, now: datetime) -> Iterator[Finding]:
         context = kafka.security.context()
     except ValueError:  # `broker_certificates` says so
         return
-    for server in kafka.bootstrap.split(",") if context is not None else ():
+    if context is None:
+        return
+    for server in kafka.bootstrap.split(","):
         yield from _greeted(server.strip(), context, now)
 
 
