@@ -83,7 +83,7 @@ class Key:
     @property
     def reviewer(self) -> str:
         """Return whose answers for the review queue these are, in one part of a sender's name: one person's, by
-        whichever key or token: two answers by one person are no agreement."""
+        whichever key or token: two answers of one person are no agreement."""
         return one_part(self.user) if self.user else self.id
 
     @property
