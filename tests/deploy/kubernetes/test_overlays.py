@@ -54,6 +54,16 @@ def test_every_role_may_be_disrupted_one_pod_at_a_time(overlay: Rendered) -> Non
         assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow", "pods that wait for Kafka would, too"
 
 
+def test_pods_have_the_time_to_end_that_the_page_asks_for(overlay: Rendered) -> None:
+    (seconds,) = re.findall(r"Allow (\d+) seconds", INSTALLING.read_text())
+    assert all(overlay.pod(role).spec["terminationGracePeriodSeconds"] >= int(seconds) for role in ROLES)
+
+
+def test_workers_of_two_settings_never_work_together_and_one_pages_maker_is_enough(overlay: Rendered) -> None:
+    for role in ("worker", "storage", "renderer"):
+        assert overlay.one("Deployment", role)["spec"]["strategy"] == {"type": "Recreate"}
+
+
 def test_services_lead_to_ports_that_pods_have(overlay: Rendered) -> None:
     for service in overlay.of("Service"):
         for pod in (each for each in overlay.pods() if matches(service["spec"]["selector"], each.labels)):
