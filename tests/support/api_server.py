@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ BUILT = ROOT / "var" / "apiserver" / "kube-apiserver"
 TOKEN = "administrator"
 START_S = 300.0
 Json = dict[str, Any]
+Asked = tuple[str, str]  # verb, resource
 
 
 @dataclass(frozen=True)
@@ -49,18 +50,28 @@ class ApiServer:
         assert (done.returncode == 0) is good, f"{arguments}: {done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
-    def can(self, account: str, verb: str, resource: str, namespace: str = "homeostat") -> bool:
-        """Whether an account of the namespace homeostat may do this; `resource`: as kubectl takes it, with options."""
+    def may(self, account: str, asked: Iterable[Asked], namespace: str = "homeostat") -> set[Asked]:
+        """What of this an account of the namespace homeostat may do, as `kubectl auth can-i` asks it, all at once."""
+        wanted = list(asked)
+        items = [_review(verb, resource, namespace) for verb, resource in wanted]
         user = f"--as=system:serviceaccount:homeostat:{account}"
-        asked = ["auth", "can-i", verb, *resource.split(), "-n", namespace, user]
-        done = subprocess.run(
-            ["kubectl", "--kubeconfig", str(self.kubeconfig), *asked],
-            capture_output=True,
-            text=True,
-            check=False,
+        printed = self.kubectl(
+            *("create", user, "-f", "-", "-o", "jsonpath={.status.allowed}{'\\n'}"),
+            text=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}),
         )
-        assert done.stdout.strip() in ("yes", "no"), done.stderr
-        return done.stdout.strip() == "yes"
+        answers = printed.split()
+        assert len(answers) == len(wanted), printed
+        return {each for each, answer in zip(wanted, answers, strict=True) if answer == "true"}
+
+
+def _review(verb: str, resource: str, namespace: str) -> Json:
+    """The question whether one may; `resource`: `NAME[.GROUP][/SUBRESOURCE]`, after a colon the object's own name."""
+    kind, _, name = resource.partition(":")
+    kind, _, part = kind.partition("/")
+    plural, _, group = kind.partition(".")
+    asked = {"verb": verb, "resource": plural, "group": group, "subresource": part, "name": name}
+    spec = {"resourceAttributes": {**asked, "namespace": namespace}}
+    return {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": spec}
 
 
 def missing() -> str:

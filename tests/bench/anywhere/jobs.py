@@ -1,4 +1,4 @@
-"""A whole retraining as a Job of a real API server, its first pod killed in the training, against the local run.
+"""A whole retraining as a Job of a real API server, its pods and its trainer killed, against the local run.
 
     python -m tests.bench.anywhere --only jobs
 
@@ -45,5 +45,10 @@ def told(found: Twice) -> list[Figure]:
     return [
         figure("retraining as a Job: verdict as the local run's", found.same_verdict(), "of 1", str(verdict)),
         figure("retraining as a Job: adapter as the local run's", found.same_adapter(), "of 1", "bit for bit"),
-        figure("retraining as a Job: pods", found.pods, "pods", f"one killed; the next resumed at step {resumed:g}"),
+        figure(
+            "retraining as a Job: pods",
+            found.pods,
+            "pods",
+            f"killed while it prepared, trained (at step {resumed:g} again), evaluated",
+        ),
     ]

@@ -13,7 +13,7 @@ from retrain.job_files import JobSpec
 from retrain.runners import manifest
 from retrain.runners.interface import JobState
 from tests.retrain.support.cluster import NAMESPACE, Cluster
-from tests.retrain.support.whole_job import twice
+from tests.retrain.support.whole_job import KILLS, twice
 from tests.retrain.test_job import spec
 from tests.support.api_server import ApiServer
 from tests.support.s3 import S3
@@ -189,14 +189,13 @@ def test_the_trainers_own_rights_are_enough(cluster: Cluster, described: JobSpec
         wait(lambda: "deleted" in runner.poll("r1").why)
 
 
-@pytest.mark.timeout(2_400)
+@pytest.mark.timeout(5_400)
 def test_a_whole_retraining_comes_to_what_the_local_runner_comes_to(
     cluster: Cluster, s3: S3, model_dir: Path, tmp_path: Path
 ) -> None:
-    """Its first pod is killed in the midst of the training; the next one has nothing but the bucket."""
     places = (s3.storage(f"{tmp_path.name}-here"), s3.storage(f"{tmp_path.name}-there"))
     found = twice(cluster, places, model_dir, tmp_path)
     assert found.same_verdict(), (found.here.problem, found.there.problem)
     assert found.same_adapter()
-    assert found.pods == 2
+    assert found.pods == 1 + KILLS, "each was killed once it had begun, and none ran beside another"
     assert found.there.metrics["resumed_at"] >= 5

@@ -1,13 +1,17 @@
-"""One retraining twice: by a process of this machine, and as a Job of a cluster whose first pod is killed in its
-training, so that the next one has nothing but the bucket."""
+"""One retraining twice: by a process of this machine, and as a Job of a cluster whose pods are killed while they
+prepare, train and evaluate. The pod after each has nothing but the bucket. The trainer goes, too, and another takes the
+Job over."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from aiohttp import web
+
 from retrain.handover import Handover
-from retrain.job_files import JobOutcome, JobSpec
+from retrain.job_files import SPEC, TRAINING, JobOutcome, JobSpec
 from retrain.runners.local import LocalRunner
 from retrain.runners.outcome import outcome
 from retrain.training.backends.contract import steps_since
@@ -18,7 +22,20 @@ from tests.retrain.support.orders import recipe_file
 from tests.retrain.test_retraining import ONSET, World, served
 from tests.support.waiting import wait
 
-STEPS, KILLED_AFTER, MOST_S = 60, 20, 900
+STEPS, KILLED_AFTER, MOST_S = 60, 20, 1_800
+KILLS = 3
+
+
+class StrikingEngine(Engine):
+    """Strikes once, at the first question after it was given a blow."""
+
+    blow: Callable[[], None] | None = None
+
+    async def chat(self, request: web.Request) -> web.Response:
+        blow, self.blow = self.blow, None
+        if blow is not None:
+            blow()
+        return await super().chat(request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +62,26 @@ def twice(cluster: Cluster, storages: tuple[StorageSettings, StorageSettings], m
 
     one, two = (_world(folder / f"{number}", model_dir, each) for number, each in enumerate(storages))
     assert one.champion.digest == two.champion.digest
-    with Engine(one.champion.digest).apart(75.0) as url:
+    engine = StrikingEngine(one.champion.digest)
+    with engine.apart(75.0) as url:
         here = _finished(LocalRunner(one.var), one.spec(url), one.var / "jobs" / "r1")
         with running(Kubelet(cluster.api())) as kubelet:
-            runner = cluster.runner()
+            cluster.runner("trainer/one").start(two.spec(url))
+            _struck(cluster.folder / "jobs" / "r1", engine, lambda: next(iter(kubelet.pods.values())).kill())
+            runner = cluster.runner("trainer/two")
             runner.start(two.spec(url))
-            training = cluster.folder / "jobs" / "r1" / "training"
-            wait(lambda: len(steps_since(training, 0)[0]) > KILLED_AFTER, "steps", MOST_S)
-            next(iter(kubelet.pods.values())).kill()
             wait(lambda: not runner.poll("r1").running, "the Job's end", MOST_S)
         there = outcome(Handover.of(two.spec(url), folder / "trainer" / "r1"), runner.poll("r1"))
     return Twice(here, there, kubelet.starts)
+
+
+def _struck(folder: Path, engine: StrikingEngine, kill: Callable[[], None]) -> None:
+    """Kill the pod once it has begun, the next one once it has trained a little, and leave the third to the engine."""
+    wait((folder / SPEC).exists, "the first pod", MOST_S)
+    kill()
+    wait(lambda: len(steps_since(folder / TRAINING, 0)[0]) > KILLED_AFTER, "steps", MOST_S)
+    engine.blow = kill
+    kill()
 
 
 def _world(folder: Path, model_dir: Path, storage: StorageSettings) -> World:
