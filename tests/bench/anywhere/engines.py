@@ -14,6 +14,7 @@ from typing import Protocol
 from deploy.stack.engine import EngineProcess, answers_ok
 from deploy.stack.settings import StackSettings
 from retrain.adapters import Adapter
+from retrain.training.prompting import chat_template_for
 from tests.bench.serving.answers import QUESTIONS, Texts, asked, texts
 from tests.bench.serving.kills import misnamed
 from tests.bench.serving.pair import STACK
@@ -89,5 +90,6 @@ class Llamas:
         self._expected = asyncio.run(texts(ports, self._made))
 
     def _command(self, member: FleetMember) -> tuple[Sequence[str], Mapping[str, str]]:
-        process = EngineProcess(self._model, member.engine_port, "cpu", self._settings)
+        template = chat_template_for(self._model)
+        process = EngineProcess(self._model, member.engine_port, "cpu", self._settings, template)
         return process.command(), process.environment()
