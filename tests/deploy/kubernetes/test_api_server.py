@@ -71,12 +71,13 @@ def test_every_object_is_taken_and_no_field_is_unknown(server: ApiServer, overla
     assert apply(server, overlay, "--validate=strict") == printed, "applied twice it is the same"
 
 
-def test_keda_reads_each_name_of_the_trigger() -> None:
+@pytest.mark.parametrize(("overlay", "kind"), [("eks", "apache-kafka"), ("gke", "kafka")])
+def test_keda_reads_each_name_of_the_trigger(overlay: str, kind: str) -> None:
     """Its own definition takes any name there, and Kubernetes' API server with it."""
-    scaler = (source(KEDA) / "pkg/scalers/kafka_scaler.go").read_text()
-    known = set(re.findall(r'keda:"name=(\w+),order=triggerMetadata', scaler))
-    (trigger,) = rendered("eks").one("ScaledObject", "worker")["spec"]["triggers"]
-    assert trigger["type"] == "kafka"
+    scaler = (source(KEDA) / f"pkg/scalers/{kind.replace('-', '_')}_scaler.go").read_text()
+    known = set(re.findall(r'keda:"name=(\w+), *order=[^"]*triggerMetadata', scaler))
+    (trigger,) = rendered(overlay).one("ScaledObject", "worker")["spec"]["triggers"]
+    assert trigger["type"] == kind
     assert {name.removesuffix("FromEnv") for name in trigger["metadata"]} <= known
 
 
