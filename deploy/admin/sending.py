@@ -84,6 +84,11 @@ def _away(settings: AdminSettings, error: OSError) -> str:
     why = getattr(error, "verify_message", None) or error.strerror or str(error) or type(error).__name__
     if isinstance(error, ssl.SSLCertVerificationError):
         what, remedy = "shows a certificate that is not believed", "set admin.ca to whom it leads to"
+    elif isinstance(error, ssl.SSLError):
+        what, remedy = (
+            "does not speak TLS as expected",
+            "set admin.tls_cert and admin.tls_key there, or see admin.url",
+        )
     else:
         what, remedy = "cannot be reached", "does `homeostat run admin` run there? See admin.url"
     return f"the admin API at {settings.url} {what} ({why}); nothing was sent: {remedy}"

@@ -10,10 +10,12 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +212,16 @@ def test_the_environment_names_it_too_and_a_command_that_it_runs_is_not_sent_aga
     assert "the admin API at http://127.0.0.1:1 cannot be reached" in CliRunner().invoke(main, ["pause"]).stderr
     monkeypatch.setenv("HOMEOSTAT_BY", "ann")
     assert "Kafka at 127.0.0.1:2 cannot be reached" in CliRunner().invoke(main, ["pause"]).stderr
+
+
+def test_a_server_without_tls_is_told_from_one_that_is_away(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        done = AdminProcess(tmp_path, server.server_port, scheme="https").run("pause")
+        server.shutdown()
+    assert done.exit_code == 1
+    assert "does not speak TLS as expected" in done.stderr
+    assert "admin.tls_cert" in done.stderr
 
 
 def test_a_server_that_is_no_admin_api_is_named(tmp_path: Path) -> None:

@@ -48,6 +48,16 @@ def test_where_nobody_may_ask_the_error_says_what_to_set(tmp_path: Path) -> None
     assert not (tmp_path / "secrets").exists(), "no key is made that nobody asked for"
 
 
+def test_who_is_refused_while_the_keys_are_open_learns_why(tmp_path: Path) -> None:
+    """An exception that cannot be changed loses itself in a context manager, which sets its traceback."""
+    made = config(tmp_path, embedded=True)
+    with pytest.raises(ApiError, match="not known"), key_ring(made, "gateway", ()) as keys:
+        keys.authorise("Bearer nobody", "infer")
+    revoked = {Key.of("default", secrets.api_key(made)).sha256}
+    with pytest.raises(ApiError, match="key default is revoked"), key_ring(made, "gateway", revoked) as keys:
+        keys.authorise(f"Bearer {secrets.api_key(made)}", "infer")
+
+
 def test_people_come_by_their_tokens_and_an_issuer_that_is_away_keeps_no_key_out(tmp_path: Path) -> None:
     made = config(tmp_path, embedded=True)
     secret = secrets.api_key(made)
