@@ -53,7 +53,7 @@ ASKING = (
     ["topics", "accept", "inference.events"],
     ["revoke", "app"],
 )
-EXPLAINED = ("pause", "resume", "rollback")  # whose answer says how things stand and what can be done
+EXPLAINED = ("pause", "resume", "rollback", "revoke")  # whose answer says how things stand and what can be done
 
 
 @pytest.fixture(params=["refused", "silent", "hangs up"])
