@@ -45,7 +45,9 @@ def fit(role: str, config: Examined, kafka: KafkaSettings) -> Iterator[Finding]:
     try:
         wrong = role_problems(kafka, role, wait_s, config.worker.app_id)
     except LookupError as error:
-        yield Finding("topics", False, str(error).replace(f"; {CREATES}", ""), CREATES)
+        remedies = [each for each in (CREATES, ALLOWED) if each in str(error)]
+        detail = str(error).replace(f"; {CREATES}", "").replace(f"; {ALLOWED}", "")
+        yield Finding("topics", False, detail, ", ".join(remedies))
         return
     yield Finding("Kafka", True, f"{config.kafka.bootstrap} answers")
     for each in wrong:

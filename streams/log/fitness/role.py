@@ -8,18 +8,18 @@ from collections.abc import Iterator
 import structlog
 from kafka.errors import KafkaError
 
-from streams.log.fitness.found import group_found, topics_found
+from streams.log.fitness.found import FoundTopic, group_found, topics_found
 from streams.log.fitness.needs import NEEDS, RoleNeeds
 from streams.log.fitness.problems import KEYS, forbidden, unfit, unknown_settings
 from streams.log.settings import KafkaSettings
-from streams.topics import CREATES
 
 log = structlog.get_logger()
 
 
 def role_problems(kafka: KafkaSettings, role: str, wait_s: int | None = None, group: str = "") -> list[str]:
     """Return what is wrong with the topics of a role, a line each: none where all is well. Raises LookupError for
-    topics that do not exist, KafkaError where the brokers are away. `group`: the workers', by our name."""
+    topics that do not exist or that this user may not look at, KafkaError where the brokers are away. `group`: the
+    workers', by our name."""
     return list(_problems(kafka, NEEDS[role], wait_s, group))
 
 
@@ -48,8 +48,8 @@ def _logged(kafka: KafkaSettings, role: str) -> None:
 
 def _problems(kafka: KafkaSettings, needs: RoleNeeds, wait_s: int | None, group: str) -> Iterator[str]:
     found = topics_found(kafka, [topic.name for topic in needs.topics], KEYS)
-    if gone := [each for each in unfit(needs.topics, found) if CREATES in each]:
-        raise LookupError("; ".join(gone))
+    if lacking := [topic for topic in needs.topics if not isinstance(found[topic.name], FoundTopic)]:
+        raise LookupError("; ".join(unfit(lacking, {topic.name: found[topic.name] for topic in lacking})))
     if unknown := unknown_settings(found):
         log.warning("topics' settings are not known: this user may not DescribeConfigs", topics=unknown)
     yield from unfit(needs.topics, found, wait_s)

@@ -76,6 +76,14 @@ def test_a_topic_with_a_wrong_setting_or_none_at_all_is_named(
     )
 
 
+def test_a_topic_that_an_account_may_not_look_at_is_not_one_to_create(
+    brokers: dict[str, FoundTopic | str], tmp_path: Path
+) -> None:
+    brokers[ALARMS.name] = "cannot be looked at (TopicAuthorizationFailedError)"
+    told = f"topic {ALARMS.name} cannot be looked at (TopicAuthorizationFailedError)"
+    assert looked_at("renderer", tmp_path) == [(told, PLAN)]
+
+
 def test_a_group_that_the_workers_may_not_read_is_named(
     brokers: dict[str, FoundTopic | str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
