@@ -58,9 +58,9 @@ lint: setup
 quick: setup
 	$(SHARED) -m "not slow and $(PURE)"
 
+# One run, which collects once: long tests come first, and the quick ones fill what time they leave in either process.
 test: lint
-	$(SHARED) -m "$(PURE)"
-	$(SHARED) -m "(kafka or vllm or loop) and not system"
+	$(SHARED) -m "not system"
 
 test-system: setup $(LINTERS)/.made
 	@command -v promtool >/dev/null || { echo "promtool is missing (on Debian: apt install prometheus)"; exit 1; }
