@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 STAKES = (0.06, 0.12, 0.22, 0.38, 0.6, 0.9)  # of the most that can be bet without ruin
+BISECTIONS = 15  # of [-1, 1], for a bound to 1e-4
 WAITING = 1_000  # canary outcomes that wait for a champion's, at most
 
 
@@ -50,9 +51,9 @@ def update(state: Paired, differences: Iterable[float]) -> Paired:
         return state
     times = dict(Counter(state.times) + fresh)
     count = state.count + fresh.total()
-    lower = _lower(times, state.alpha / 2)
-    upper = -_lower({_key(-float(key)): n for key, n in times.items()}, state.alpha / 2)
-    return Paired(state.alpha, count, times, max(state.lower, lower), min(state.upper, upper))
+    lower = _lower(times, state.alpha / 2, state.lower)
+    upper = -_lower({_key(-float(key)): n for key, n in times.items()}, state.alpha / 2, -state.upper)
+    return Paired(state.alpha, count, times, lower, upper)
 
 
 def counted(differences: Iterable[float]) -> Paired:
@@ -172,17 +173,20 @@ def _log_wealth(times: dict[str, int], margin: float) -> float:
     return top + math.log(float(np.exp(logs - top).mean()))
 
 
-def _lower(times: dict[str, int], alpha: float) -> float:
-    """Return the largest margin (to 1e-4 or finer) with `mean <= margin` still refuted at `alpha`; -1 where there is
-    none.
+def _lower(times: dict[str, int], alpha: float, before: float = -1.0) -> float:
+    """Return the largest margin that bisection looks at with `mean <= margin` still refuted at `alpha`; `before`, which
+    was refuted earlier, where there is none above it.
 
-    The wealth falls as the margin grows, so bisection finds it."""
-    low, high = -1.0, 1.0
-    for _ in range(15):
+    The wealth falls as the margin grows. So one look at the margin after `before` shows that there is none, as is so
+    after most updates."""
+    enough, low, high = -math.log(alpha), -1.0, 1.0
+    if _log_wealth(times, before + (high - low) / 2**BISECTIONS) < enough:
+        return before
+    for _ in range(BISECTIONS):
         middle = (low + high) / 2.0
-        refuted = _log_wealth(times, middle) >= -math.log(alpha)
+        refuted = middle <= before or _log_wealth(times, middle) >= enough
         low, high = (middle, high) if refuted else (low, middle)
-    return low
+    return max(before, low)
 
 
 _STAKES: NDArray[np.float64] = np.array(STAKES)

@@ -76,6 +76,17 @@ def test_the_confidence_sequence_misses_no_more_often_than_alpha() -> None:
     assert missed <= 8
 
 
+@given(st.lists(st.lists(st.sampled_from([-1.0, -0.25, 0.0, 0.5, 1.0]), min_size=1, max_size=40), max_size=12))
+def test_the_running_interval_is_the_intersection_of_all_looks(looks: list[list[float]]) -> None:
+    state, seen = start(), list[float]()
+    low, high = interval(state)
+    for look in looks:
+        state, seen = update(state, look), [*seen, *look]
+        alone = interval(update(start(), seen))
+        low, high = max(low, alone[0]), min(high, alone[1])
+        assert interval(state) == (low, high)
+
+
 def test_nothing_seen_proves_nothing() -> None:
     assert e_value(start()) == 1.0
     assert interval(start()) == (-1.0, 1.0)
