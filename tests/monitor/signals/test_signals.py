@@ -102,6 +102,7 @@ class LifeRows:
 
     def __init__(self, life: Life, seed: int = 1) -> None:
         self.about, self.kind, self.bad = about(life.kind), life.kind, life.harmed
+        self.flags = safety.start(SETTINGS, self.about)
         rng = np.random.default_rng(seed)
         self.values = described(rng, life.kind, self.bad)
         self.complained = rng.random(len(self.bad)) < np.where(self.bad, 0.4, 0.05)
@@ -152,7 +153,7 @@ class LifeRows:
         prints = [event_print(id) for id in rows.ids]
         scores = event_scores(scorer(self.about.reference), values, prints)
         chances = estimated_quality.chances(self.about, estimated_quality.State(), rows.descriptors)
-        flags = crossed(safety.start(SETTINGS, self.about), values)
+        flags = crossed(self.flags, values)
         _, events = recent_events(self.about.slices, rows, scores, chances, traits(rows), flags)
         return Replies(rows, events, prints, values, scores)
 
