@@ -1,14 +1,10 @@
-"""One process among several that train together:
-`python -m tests.retrain.support.rank_process MODEL OUT BATCH ACCUMULATION STEPS ROWS`.
-
-Writes `OUT/rank-N`: how many rows it trained on; the first process writes `OUT/losses`, too."""
+"""One process among several that train together."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,9 +29,8 @@ def knobs(batch: int, steps: int, accumulation: int = 1) -> recipe.Recipe:
     )
 
 
-def main() -> None:
-    model, out = Path(sys.argv[1]), Path(sys.argv[2])
-    batch, accumulation, steps, rows = map(int, sys.argv[3:])
+def train_share(model: Path, out: Path, batch: int, accumulation: int, steps: int, rows: int) -> None:
+    """Train; write `out/rank-N`: on how many rows. The first process writes `out/losses`, too."""
     count, losses = 0, list[float]()
 
     def counted(model: Any, rows: Sequence[Encoded], pad: int, device: torch.device) -> torch.Tensor:
@@ -44,12 +39,9 @@ def main() -> None:
         return answer_loss(model, rows, pad, device)
 
     vars(module)["answer_loss"] = counted
-    recipe = knobs(batch, steps, accumulation)
-    train(ROWS[:rows], model, recipe, out, threads=1, progress=lambda *at: losses.append(at[2]))
+    train(
+        ROWS[:rows], model, knobs(batch, steps, accumulation), out, threads=1, progress=lambda *at: losses.append(at[2])
+    )
     (out / f"rank-{os.environ.get('RANK', '0')}").write_text(str(count))
     if losses:
         (out / "losses").write_text(json.dumps(losses))
-
-
-if __name__ == "__main__":
-    main()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
+import signal
+from contextlib import suppress
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 from retrain.training.batches import Encoded
 from retrain.training.loop.course import Course, held_back
 from retrain.training.train import Trained, train
+from tests.retrain.support.forks import forked
+from tests.retrain.support.training_process import train_told
 from tests.retrain.support.trainings import ROWS, knobs
 
 # Their loss gets worse the more is learned.
@@ -92,14 +95,13 @@ def test_killed_at_random_steps_it_ends_with_the_same_bits(model_dir: Path, tmp_
 
 def run_until(model_dir: Path, out: Path, step: int | None) -> int:
     """Run the training until it has taken that step, then kill it; return the last step that it took."""
-    command = [sys.executable, "-m", "tests.retrain.support.training_process", str(model_dir), str(out), str(STEPS)]
-    last = 0
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            last = int(line) if line.strip().isdigit() else last
-            if step is not None and last >= step:
-                process.kill()
-                return last
-        assert process.wait() == 0
+    reader, told = Pipe(duplex=False)
+    process, last = forked(train_told, model_dir, out, STEPS, told), 0
+    told.close()
+    with suppress(EOFError):
+        while step is None or last < step:
+            last = reader.recv()
+        process.kill()
+    process.join()
+    assert process.exitcode == (0 if step is None else -signal.SIGKILL)
     return last

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
-import sys
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,8 @@ from safetensors.torch import load_file
 
 from retrain.training.batches import shares
 from retrain.training.train import train
-from tests.retrain.support.rank_process import knobs
+from tests.retrain.support.forks import forked
+from tests.retrain.support.rank_process import knobs, train_share
 from tests.retrain.support.trainings import ROWS
 
 STEPS = 3
@@ -64,7 +63,9 @@ def together(
     out.mkdir()
     port, numbers = free_port(), (batch, accumulation, STEPS, rows)
     processes = [start(rank, world, port, model_dir, out, *numbers) for rank in range(world)]
-    assert [process.wait() for process in processes] == [0] * world
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * world
     counts = [int((out / f"rank-{rank}").read_text()) for rank in range(world)]
     return counts, json.loads((out / "losses").read_text())
 
@@ -80,12 +81,11 @@ def same_as_alone(model_dir: Path, tmp_path: Path, losses: list[float], *, batch
     assert all(abs(one[name] - many[name]).max() < 1e-4 for name in one)
 
 
-def start(rank: int, world: int, port: int, model_dir: Path, out: Path, *numbers: int) -> subprocess.Popen[bytes]:
+def start(rank: int, world: int, port: int, model_dir: Path, out: Path, *numbers: int) -> BaseProcess:
     """As `torchrun` starts one."""
-    environment = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1"}
-    environment |= {"MASTER_PORT": str(port), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    command = ["nice", sys.executable, "-m", "tests.retrain.support.rank_process", str(model_dir), str(out)]
-    return subprocess.Popen([*command, *map(str, numbers)], env=os.environ | environment)
+    environment = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "MASTER_ADDR": "127.0.0.1"}
+    known = {name: str(value) for name, value in environment.items()}
+    return forked(train_share, model_dir, out, *numbers, **known, MASTER_PORT=str(port))
 
 
 def free_port() -> int:
