@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -35,9 +37,8 @@ def keyed(path: Path) -> Path:
     return path
 
 
-def written(role: str, folder: Path) -> tuple[Path, int]:
-    """The role's configuration, without Kafka and without an engine, and the port where it answers probes."""
-    port, clients = ports.free(2)
+def written(role: str, folder: Path, port: int, clients: int) -> Path:
+    """The role's configuration, without Kafka and without an engine. It answers probes at `port`."""
     key = own_port(role, Config())[0].partition(".")[2]
     stack = {
         "var": str(folder / "var"),
@@ -54,25 +55,53 @@ def written(role: str, folder: Path) -> tuple[Path, int]:
     }
     path = folder / "homeostat.toml"
     path.write_text(dump(parts) + '[engines.gpu0]\nurl = "http://127.0.0.1:1"\n')
-    return path, port
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class StartedRole:
+    """A role's process, where it answers probes, and what it writes."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    log: Path
+
+    @property
+    def seen(self) -> bool:
+        return answers_ok(self.url) or self.process.poll() is not None
+
+
+def started(role: str, folder: Path, port: int, clients: int) -> StartedRole:
+    path = written(role, folder, port, clients)
+    command = [sys.executable, "-m", "deploy.cli", "run", role, "--config", str(path)]
+    with (log := folder / "log").open("wb") as file:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(command, env=environment, stdout=file, stderr=file, cwd=folder)
+    return StartedRole(process, f"http://127.0.0.1:{port}/healthz", log)
+
+
+@pytest.fixture(scope="module")
+def working(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, StartedRole]]:
+    """All roles, each for itself and all at once: they have tried in vain for as long as each of them must."""
+    free = ports.free(2 * len(ALONE))
+    roles = {
+        role: started(role, tmp_path_factory.mktemp(role), *free[2 * i : 2 * i + 2]) for i, role in enumerate(ALONE)
+    }
+    try:
+        for role, each in roles.items():
+            wait(lambda each=each: each.seen, what=f"{role} to answer")  # type: ignore[misc]
+        time.sleep(WORKING_S)
+        yield roles
+    finally:
+        for each in roles.values():
+            each.process.kill()
+            each.process.wait()
 
 
 @pytest.mark.parametrize("role", ALONE)
-def test_a_role_ends_well_and_in_time_without_kafka(role: str, tmp_path: Path) -> None:
-    path, port = written(role, tmp_path)
-    command = [sys.executable, "-m", "deploy.cli", "run", role, "--config", str(path)]
-    log = tmp_path / "log"
-    with log.open("wb") as file:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        process = subprocess.Popen(command, env=environment, stdout=file, stderr=file, cwd=tmp_path)
-    try:
-        url = f"http://127.0.0.1:{port}/healthz"
-        wait(lambda: answers_ok(url) or process.poll() is not None, what=f"{role} to answer")
-        time.sleep(WORKING_S)
-        assert process.poll() is None, log.read_text()
-        process.send_signal(signal.SIGTERM)
-        code = process.wait(timeout=GRACE_S)
-    finally:
-        process.kill()
-        process.wait()
+def test_a_role_ends_well_and_in_time_without_kafka(role: str, working: dict[str, StartedRole]) -> None:
+    process, log = working[role].process, working[role].log
+    assert process.poll() is None, log.read_text()
+    process.send_signal(signal.SIGTERM)
+    code = process.wait(timeout=GRACE_S)
     assert (code, "Traceback" in log.read_text()) == (0, False), log.read_text()
