@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import dataclasses
 import random
 
@@ -76,9 +77,12 @@ def test_a_memory_of_as_many_events_as_may_be_gathered_fits_into_a_record() -> N
     assert STATE.max_bytes > STATE_BYTES
 
 
+BLANKS = str.maketrans("abcd", "    ")  # words of seven letters, on average
+
+
 def varied(rng: random.Random, number: int, version: str) -> InferenceServed:
     def text(words: int) -> str:
-        return " ".join("".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(2, 12))) for _ in range(words))
+        return base64.b32encode(rng.randbytes(5 * words)).decode().lower().translate(BLANKS)
 
     return replace(
         served("support", number, version=version),
