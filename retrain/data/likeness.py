@@ -31,6 +31,7 @@ class Likeness:
     """The texts that rows of a dataset share."""
 
     messages: frozenset[str]  # whole ones before the last: system prompts, examples
+    standing: frozenset[str]  # of these the ones that nearly all rows of a part have
     contexts: Contexts  # passages
     always: frozenset[str]  # runs of characters that are left of passages
     often: frozenset[str]
@@ -41,7 +42,8 @@ class Likeness:
     def of(cls, *parts: Sequence[Example]) -> Likeness:
         """Return the texts that rows share, found in each part by itself: after a prompt has changed, most rows of
         either part share one."""
-        messages = frozenset[str]().union(*map(_messages, parts))
+        counted = [(_messages(part), len(part)) for part in parts]
+        messages, standing = (_common(counted, share) for share in (0.0, ALWAYS))
         texts = [[_text(row, messages) for row in in_chance_order(part, "likeness")] for part in parts]
         contexts = Contexts.of(texts, ALWAYS)
         rests = [list(dict.fromkeys(map(normalise, contexts.without(each, contexts.often)))) for each in texts]
@@ -49,7 +51,7 @@ class Likeness:
         always, often = (_common(counts, share) for share in (ALWAYS, OFTEN))
         distinct = [list(_bounded(each, SAMPLE)) for each in rests]
         named = [(Counter(piece for text in each for piece in pieces(text)), len(each)) for each in distinct]
-        return cls(messages, contexts, always, often, _common(_with_all(named), ALWAYS))
+        return cls(messages, standing, contexts, always, often, _common(_with_all(named), ALWAYS))
 
     def differing(self, row: Example) -> str:
         """Return the row's text without the texts that most rows share; all of it where nothing would be left."""
@@ -59,6 +61,11 @@ class Likeness:
         """Return what differs between the rows, of each as `differing` does: many together take less time."""
         texts = [_text(row, self.messages) for row in rows]
         return [rest or self._whole(own) or normalise(own) for own, rest in zip(texts, self._rests(texts), strict=True)]
+
+    def questions(self, rows: Sequence[Example]) -> list[str]:
+        """Return what each row asks, with all that may decide its answer: without the template alone that nearly all
+        rows have. What fewer share, such as a document or the words around a date, may differ for a reason."""
+        return [self._whole(_text(row, self.standing)) or row.key for row in rows]
 
     def clusters(self, rows: Sequence[Example]) -> list[int]:
         """Return clusters as `duplicates.clusters` does, of the texts without their shared parts. Rows of which one
@@ -92,9 +99,8 @@ def _text(row: Example, shared: frozenset[str]) -> str:
     return "\n".join([*(message for message in before if normalise(message) not in shared), last])
 
 
-def _messages(rows: Sequence[Example]) -> frozenset[str]:
-    counts = Counter(text for row in rows for text in {normalise(message.content) for message in row.messages[:-1]})
-    return frozenset(text for text, count in counts.items() if count >= FEW)
+def _messages(rows: Sequence[Example]) -> Counter[str]:
+    return Counter(text for row in rows for text in {normalise(message.content) for message in row.messages[:-1]})
 
 
 def _runs(texts: Sequence[str]) -> tuple[Counter[str], int]:

@@ -11,9 +11,11 @@ from typing import Any
 from retrain.data.example import Lesson
 from retrain.training.batches import Encoded
 from retrain.training.objections import objection
-from retrain.training.prompting import Messages, answer_ids, render, token_ids
+from retrain.training.prompting import Messages, answer_ids, called, render, token_ids
 
 MAX_LEFT_OUT = 0.5  # share of the rows that a training may do without
+AT_FIRST = 8  # characters for each token, read of a text to see that it is too long; then four times as many
+UNSURE = 64  # tokens at a cut that the whole text might not have
 TOO_LONG = "longer than the recipe's training.max_length"
 
 
@@ -46,12 +48,26 @@ def lessons(
 def _lesson(tokenizer: Any, lesson: Lesson, max_length: int) -> Encoded | str:
     """Return the row in tokens, or the reason why it is left out."""
     messages, answer, tools = lesson
+    if not called(answer, tools) and surely_longer(tokenizer, answer.strip(), max_length):
+        return TOO_LONG
     if why := objection(tokenizer, messages, answer, tools):
         return why
-    row = Encoded(
-        token_ids(tokenizer, render(tokenizer, messages, tools)), answer_ids(tokenizer, messages, answer, tools)
-    )
+    prompt = render(tokenizer, messages, tools)  # which may leave out what messages hold
+    if surely_longer(tokenizer, prompt, max_length):
+        return TOO_LONG
+    row = Encoded(token_ids(tokenizer, prompt), answer_ids(tokenizer, messages, answer, tools))
     return row if len(row) <= max_length else TOO_LONG
+
+
+def surely_longer(tokenizer: Any, text: str, most: int) -> bool:
+    """Check that a text has more than `most` tokens, by as much of its beginning as it takes to see that: a tokenizer
+    takes a hundred times a text's memory. False of one whose whole has to be looked at."""
+    read = AT_FIRST * (most + UNSURE)
+    while len(text) > read:
+        if len(token_ids(tokenizer, text[:read])) > most + UNSURE:
+            return True
+        read *= 4
+    return False
 
 
 def _too_few(rows: int, max_length: int, left_out: Mapping[str, int], share: float) -> str:

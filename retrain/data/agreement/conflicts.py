@@ -16,11 +16,11 @@ OVERRULED = "a reviewer or a downstream system answers this question otherwise"
 
 
 def conflicts(rows: Sequence[Example], likeness: Likeness) -> list[Example]:
-    """Return the rows that another answer to the same question keeps out, each with the reason. A question is what
-    differs between requests. Each person counts once, with the newest answer; those with the authority to review
-    overrule all others."""
+    """Return the rows that another answer to the same question keeps out, each with the reason. Questions are the same
+    to the letter, but for a template that nearly all requests have. Each person counts once, with the newest answer;
+    those with the authority to review overrule all others."""
     asked: defaultdict[str, list[Example]] = defaultdict(list)
-    for row, question in zip(rows, likeness.differences(rows), strict=True):
+    for row, question in zip(rows, likeness.questions(rows), strict=True):
         asked[question].append(row)
     return [found for same in asked.values() if len({row.label for row in same}) > 1 for found in _conflict(same)]
 

@@ -16,6 +16,7 @@ from retrain.data.example import Example
 from retrain.data.likeness import Likeness
 
 PIECES = (3, 5)  # characters of the pieces that are compared, within words
+LEAST = 0.25  # likeness of two requests, for one to say something of the other
 AT_ONCE = 500  # requests that are compared with all others at a time
 DIGITS = 4  # of a likeness: more of them depend on the order of a sum
 

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from retrain.data.agreement.neighbours import Floats, likenesses
+from retrain.data.agreement.neighbours import LEAST, Floats, likenesses
+from retrain.data.agreement.telling import Telling
 from retrain.data.example import Example
 
-LEAST = 0.25  # likeness of two requests, for one to say something of the other
 NEAR = 0.7  # of the nearest one's likeness: what is less like is left out
 VOICES = 5  # people who are asked, at most
 CONSIDERED = 60  # nearest rows of others
+HEARD = 300  # of others, the nearest first, of whom it is asked whether they say anything; at most
 
 
 class Opinion(NamedTuple):
@@ -32,21 +33,41 @@ class Opinion(NamedTuple):
         return self.voices > 0 and not self.agreeing
 
 
-def opinions(asked: Sequence[Example], requests: Any, voters: Sequence[Example], others: Any) -> list[Opinion]:
-    """Return the voters' opinion of each asked row. `requests`, `others`: the vectors of either."""
-    people = np.array([row.labeller for row in voters])
-    return [_opinion(row, near, people, voters) for row, near in zip(asked, likenesses(requests, others), strict=True)]
+def opinions(
+    rows: Sequence[Example], requests: Any, asked: Sequence[int], voters: Sequence[int], telling: Telling
+) -> list[Opinion]:
+    """Return the voters' opinion of each asked row; both by their places among the rows. `requests`: the vectors of the
+    rows; `telling`: who of them says nothing against whom."""
+    people = np.array([rows[place].labeller for place in voters])
+    near = likenesses(requests[asked], requests[voters])
+    return [
+        _opinion(rows, place, np.where(people == rows[place].labeller, 0.0, each), voters, telling)
+        for place, each in zip(asked, near, strict=True)
+    ]
 
 
-def _opinion(row: Example, near: Floats, people: Any, voters: Sequence[Example]) -> Opinion:
-    near = np.where(people == row.labeller, 0.0, near)
-    if not near.size or near.max() < LEAST:
+def _opinion(rows: Sequence[Example], asked: int, near: Floats, voters: Sequence[int], telling: Telling) -> Opinion:
+    like = np.flatnonzero(near >= LEAST)
+    like = like[np.lexsort((like, -near[like]))]
+    first = _counted(rows[asked], near, like, rows, voters)
+    if not first.is_alone:
+        return first
+    speaking = [
+        each
+        for each in like[:HEARD]
+        if rows[voters[each]].label == rows[asked].label or not telling.is_silent(asked, voters[each])
+    ]
+    return _counted(rows[asked], near, np.array(speaking, dtype=np.int64), rows, voters)
+
+
+def _counted(row: Example, near: Floats, like: Any, rows: Sequence[Example], voters: Sequence[int]) -> Opinion:
+    """Return the opinion of the voters at these places, of whom the first is most like the row."""
+    if not len(like):
         return Opinion()
-    like = np.flatnonzero(near >= max(LEAST, NEAR * near.max()))
-    like = like[np.lexsort((like, -near[like]))][:CONSIDERED]
+    nearest = like[near[like] >= NEAR * near[like[0]]][:CONSIDERED]
     newest: dict[str, Example] = {}
-    for place in like:
-        voter = voters[place]
+    for place in nearest:
+        voter = rows[voters[place]]
         if voter.labeller not in newest or _when(voter) > _when(newest[voter.labeller]):
             newest[voter.labeller] = voter
     asked_of = sorted(newest.values(), key=_when)[-VOICES:]

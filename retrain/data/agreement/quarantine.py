@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from retrain.data.agreement.conflicts import conflicts
 from retrain.data.agreement.neighbours import vectors
 from retrain.data.agreement.opinions import Opinion, alone_share, opinions
+from retrain.data.agreement.telling import Telling
 from retrain.data.classes import classes
 from retrain.data.example import Example
 from retrain.data.likeness import Likeness
@@ -82,13 +83,12 @@ def _doubted(
     """Return why rows are not believed, by id: first those of labellers who stand alone, then single ones."""
     if len({row.labeller for row in rows}) < 2 and not healthy:
         return {}
-    past = [replace(row, by=PAST, client="", time_ms=0) for row in healthy]
-    found = vectors([*rows, *past], likeness)
-    requests, voters = found[: len(rows)], [*rows]
-    if len({row.labeller for row in rows}) < FEW:
-        voters += past
-    others = found[: len(voters)]
-    first = opinions(rows, requests, voters, others)
+    together = [*rows, *(replace(row, by=PAST, client="", time_ms=0) for row in healthy)]
+    requests = vectors(together, likeness)
+    telling = Telling(together, requests, likeness.questions(together))
+    asked = range(len(rows))
+    voters = [*asked, *_past(rows, healthy)]
+    first = opinions(together, requests, asked, voters, telling)
     outcast = outcasts(rows, first)
     why = {
         row.id: ALONE
@@ -96,13 +96,23 @@ def _doubted(
         if row.labeller in outcast and not opinion.agreeing and row.id not in settled.released
     }
     if why:  # they have no voice in what is said of others
-        places = [place for place, voter in enumerate(voters) if voter.id not in why or voter.by == PAST]
-        first = opinions(rows, requests, [voters[place] for place in places], others[places])
+        believed = [place for place in voters if together[place].id not in why or together[place].by == PAST]
+        first = opinions(together, requests, asked, believed, telling)
     return why | {
         row.id: UNLIKE
         for row, opinion in zip(rows, first, strict=True)
         if row.id not in why and _unlike(row, opinion) and row.id not in settled.released
     }
+
+
+def _past(rows: Sequence[Example], healthy: Sequence[Example]) -> list[int]:
+    """Return which rows of the healthy time have a voice, by their places after the rows: where people are few. What
+    one who labels alone has labelled before speaks not against what they label now."""
+    people = {row.labeller for row in rows}
+    if len(people) >= FEW:
+        return []
+    own = people if len(people) == 1 else set()
+    return [len(rows) + place for place, row in enumerate(healthy) if row.labeller not in own]
 
 
 def outcasts(rows: Sequence[Example], found: Sequence[Opinion]) -> dict[str, tuple[int, int]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from tests.bench.retrain import flood, forgetting, gate, pii, proof, synthetic, training
+from tests.bench.retrain import contradictions, flood, forgetting, gate, pii, proof, synthetic, training
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.parts import options, run
 
@@ -22,6 +22,7 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "synthetic": synthetic.measured,
     "proof": proof.measured,
     "gate": gate.measured,
+    "contradictions": contradictions.measured,
     "flood": flood.measured,
     "pii": pii.measured,
     "forgetting": partial(forgetting.measured, STACK),

@@ -6,6 +6,7 @@ from collections import Counter
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from deploy.demo.world.world import world
 from retrain.data.agreement.conflicts import DIVIDED, OUTVOTED, OVERRULED
@@ -15,6 +16,8 @@ from retrain.data.example import REHEARSAL, Example
 from retrain.data.likeness import Likeness
 from retrain.settings import RetrainSettings
 from streams.messages import Message
+from tests.retrain.support.questions import KINDS as KINDS_OF_TEXT
+from tests.retrain.support.questions import WRAPS, Asked, answered
 from tests.retrain.support.rows import row
 
 PLAIN = Likeness.of()
@@ -117,6 +120,47 @@ def test_free_text_is_compared_with_nothing() -> None:
     rng = Random(1)
     rows = [ask(i, "login", f"answer {rng.random()}", f"app/{i % 3}") for i in range(60)]
     assert parted(rows, (), PLAIN) == (rows, [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wrap", WRAPS)
+@pytest.mark.parametrize("people", [1, 2, 8])
+def test_answers_that_depend_on_a_day_a_number_a_name_a_date_or_a_without_are_believed(people: int, wrap: str) -> None:
+    """`tests.bench.retrain.contradictions` measures more of them, and real contradictions."""
+    for kind in KINDS_OF_TEXT:
+        drawn = Asked(kind, f"a test {people}")
+        fresh = answered(drawn, 60, people, WRAPS[wrap])
+        healthy = answered(drawn, 120, people, WRAPS[wrap], REHEARSAL)
+        assert not parted(fresh, healthy, Likeness.of(fresh, healthy))[1]
+
+
+def test_an_answer_from_another_document_is_no_contradiction() -> None:
+    def told(number: int) -> list[Message]:
+        document = row(1_000 + number % 6).text
+        return said(f"Answer from this document:\n{document} {document}\nQuestion: what does it cost?")
+
+    rows = [row(i, f"it costs {100 + i % 6} euros", messages=told(i)) for i in range(48)]
+    assert not parted(rows, (), Likeness.of(rows))[1]
+    wrong = row(99, "it costs 103 euros", messages=told(0), client="app/wrong")
+    assert [each.id for each in parted([*rows, wrong], (), Likeness.of(rows))[1]] == [wrong.id]
+
+
+@pytest.mark.parametrize("number", ["order {}", "my {} parcels"])
+def test_a_number_that_decides_nothing_hides_no_wrong_label(number: str) -> None:
+    def numbered(each: Example, count: int) -> Example:
+        return replace(each, messages=said(f"{each.text} {number.format(1_000 + count)}"))
+
+    good, bad = tickets(240, 9), flood(60)
+    rows = [numbered(each, count) for count, each in enumerate([*good, *bad])]
+    assert {each.id for each in parted(rows, (), PLAIN)[1]} == {each.id for each in bad}
+
+
+def test_one_who_labels_alone_may_call_a_class_otherwise_than_before() -> None:
+    healthy = tickets(80, 1, first=8_000, source=REHEARSAL)
+    renamed = [replace(each, completion=f"new {each.completion}") for each in tickets(80, 1)]
+    assert parted(renamed, healthy, PLAIN) == (renamed, [])
+    others = [replace(each, client="app/other") for each in healthy]
+    assert parted(renamed, others, PLAIN)[1]
 
 
 def test_what_an_operator_decided_holds() -> None:
