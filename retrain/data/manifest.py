@@ -71,11 +71,17 @@ def dataset_key(digest: str) -> str:
 
 
 def load(trees: Trees, digest: str) -> tuple[Manifest, Dataset]:
-    """Return the dataset that `store` put, or what an erasure left of it. Raises OSError where there is none."""
+    """Return the dataset that `store` put, or what an erasure left of it. Raise FileNotFoundError where there is none,
+    ValueError, which names it, where its files are damaged."""
     folder = located(trees, digest)
-    manifest = _manifest(folder)
-    parts = {name: _read(path) for name, path in part_files(folder).items()}
-    return manifest, Dataset(**parts, dropped=manifest.dropped)
+    try:
+        manifest = _manifest(folder)
+        parts = {name: _read(path) for name, path in part_files(folder).items()}
+        return manifest, Dataset(**parts, dropped=manifest.dropped)
+    except (ValueError, KeyError, TypeError, msgspec.MsgspecError) as error:
+        raise ValueError(
+            f"dataset {digest}: its files in {folder} are damaged ({error}), expected what a retraining put there"
+        ) from error
 
 
 def part_files(folder: Path) -> dict[str, Path]:

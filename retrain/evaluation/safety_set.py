@@ -76,7 +76,7 @@ def read_set(file: str) -> list[SafetyPrompt]:
 def _prompt(line: str, at: str, number: int) -> SafetyPrompt:
     try:
         found = msgspec.json.decode(line, type=SafetyPrompt)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(f"{at}: {error}") from error
     if bool(found.prompt.strip()) is bool(found.messages):
         raise ValueError(f"{at}: expected either prompt or messages, found {'both' if found.messages else 'neither'}")

@@ -159,7 +159,7 @@ def _zipped(path: Path, data: bytes) -> dict[str, Any]:
             header = msgspec.json.decode(_member(archive, data, "header.json"))
             members = sorted(name for name in archive.namelist() if name.startswith("samples/"))
             return {**header, "samples": [msgspec.json.decode(_member(archive, data, name)) for name in members]}
-    except (KeyError, NotImplementedError, OSError, zipfile.BadZipFile, struct.error, msgspec.MsgspecError) as error:
+    except (KeyError, RuntimeError, OSError, zipfile.BadZipFile, struct.error, msgspec.MsgspecError) as error:
         advice = "expected an Inspect log; `inspect log convert --to json` writes one that is read"
         raise ValueError(f"{path}: {error}, {advice}") from error
 

@@ -125,7 +125,7 @@ def _messages(request: object) -> list[Message] | None:
     if isinstance(request, str) and request.lstrip().startswith("[{") and len(request) <= LONGEST:
         try:
             given = msgspec.json.decode(request)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             given = request
     try:
         if isinstance(given, list):

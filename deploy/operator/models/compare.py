@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from deploy.config.settings import Config
+from deploy.operator.models import datasets
 from deploy.operator.rows import read_file
 from deploy.show.meter import meter
 from deploy.stack.engines import accesses, by_address
@@ -60,12 +61,13 @@ def compare(
 def _dataset(
     stored: Storage, alias: str, rows: Path | None, dataset: str, settings: RetrainSettings
 ) -> tuple[str, list[Example]]:
-    """Return the dataset's digest and its rows to answer. Raise ValueError where not exactly one of both is given."""
+    """Return the dataset's digest and its rows to answer. Raise ValueError where not exactly one of both is given,
+    LookupError where there is no such dataset."""
     if (rows is None) == (not dataset):
         raise ValueError("expected a file of ROWS or --dataset DIGEST, one of them")
     trees = stored.trees()
     if rows is None:
-        listed, found = manifest.load(trees, dataset)
+        listed, found = datasets.found(trees, dataset)
     else:
         found = shared_out([row.example() for row in read_file(rows)], settings.validation_share)
         # under a name of its own: no retraining takes these rows for ones that a version has met

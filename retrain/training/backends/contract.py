@@ -130,7 +130,7 @@ def read_order(folder: Path) -> tuple[TrainingOrder, str]:
     content = path.read_bytes()
     try:
         order = msgspec.json.decode(content, type=TrainingOrder, dec_hook=_as_path)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from error
     digest = hashlib.sha256(content)
     for name in (order.rows, order.validation, order.recipe if isinstance(order.recipe, str) else ""):
@@ -202,7 +202,7 @@ def _lesson(line: bytes, where: str) -> Lesson:
         if any(not isinstance(each.get("content") or "", str) for each in row.messages):
             raise ValueError("the content of a message is no text")
         made = msgspec.convert(answer.get("tool_calls") or [], list[_Called])
-    except ValueError as error:  # msgspec's own, too
+    except (ValueError, RecursionError) as error:  # msgspec's own, too
         raise ValueError(f"{where}: {error}; expected {form}") from error
     found = [(each.function.name, _text(each.function.arguments)) for each in made]
     return Lesson(asked, calls(found) if found else str(answer.get("content") or ""), row.tools)

@@ -31,6 +31,7 @@ def test_rows_are_read_in_order_blank_lines_and_further_fields_ignored(tmp_path:
     ("line", "words"),
     [
         ('{"text": "a", "label"', ["line 2", "not JSON", "expected one object a line"]),
+        ("[" * 100_000, ["line 2", "not JSON", "recursion"]),
         ("[1, 2]", ["line 2", "[1, 2] is not an object"]),
         ('{"text": "a", "lable": "b"}', ["line 2", 'field "label" is missing', "'lable'"]),
         ('{"text": "a", "label": 3}', ["line 2", 'field "label" is 3', "expected a text"]),

@@ -134,6 +134,8 @@ def test_what_a_crash_left_of_a_dataset_ends_no_retraining(trees: Trees, name: s
     manifest.remember(trees, "support-0000000000aa", listed.digest)
     spoiled = trees.home / "datasets" / listed.digest / name
     spoiled.write_bytes(spoiled.read_bytes()[:left])
+    with pytest.raises(ValueError, match=f"dataset {listed.digest}: its files in .* are damaged"):
+        manifest.load(trees, listed.digest)
     assert manifest.trained_on(trees, "support-0000000000aa") == []
     assert manifest.familiar(trees, "support", "support-0000000000aa", 10) == []
     assert len(manifest.familiar(trees, "support", "support-00000000000c", 10)) == 3 * 23

@@ -148,6 +148,7 @@ BAD_ROWS = {
     '{"messages": [{"role": "user", "content": [{}]}, {"role": "assistant"}]}': "content of a message is no text",
     '{"text": "?"}': "missing required field `messages`",
     '{"messages": ': "truncated",
+    '{"messages": [{"role": ' + "[" * 100_000: "recursion",
 }
 
 
