@@ -5,5 +5,5 @@ set -eu
 cd /opt/homeostat/lib/python3*/site-packages
 find . -path ./evidently -prune -o -type d -name tests -prune -exec rm -r {} +
 find . -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' \) -delete
-rm -rf numpy/distutils numpy/f2py numpy/_core/include numpy/_core/lib numpy/_core/_simd.* numpy/random/lib \
+rm -rf numpy/distutils numpy/_core/include numpy/_core/lib numpy/_core/_simd.* numpy/random/lib \
   pyarrow/include pyarrow/*flight* jupyterlab_plotly /opt/homeostat/share/jupyter
