@@ -226,10 +226,9 @@ def test_one_broker_of_several_is_enough() -> None:
         assert broker.reached(settings).options == {"bootstrap_timeout_ms": 3_000, "client_id": "x"}
 
 
-@pytest.mark.parametrize("bootstrap", ["", "nowhere.invalid:9092", "127.0.0.1:port", "127.0.0.1"])
-def test_an_address_that_is_none_is_named(bootstrap: str) -> None:
-    with pytest.raises(broker.KafkaAway, match=f"Kafka at {bootstrap} "):
-        broker.reached(KafkaSettings(bootstrap))
+def test_an_address_that_leads_nowhere_is_named() -> None:
+    with pytest.raises(broker.KafkaAway, match="Kafka at nowhere.invalid:9092 "):
+        broker.reached(KafkaSettings("nowhere.invalid:9092"))
 
 
 def test_no_command_takes_the_brokers_for_granted() -> None:
