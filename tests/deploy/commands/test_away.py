@@ -227,7 +227,7 @@ def test_one_broker_of_several_is_enough() -> None:
 
 
 def test_an_address_that_leads_nowhere_is_named() -> None:
-    with pytest.raises(broker.KafkaAway, match="Kafka at nowhere.invalid:9092 "):
+    with pytest.raises(broker.KafkaAway, match=r"Kafka at nowhere\.invalid:9092 "):
         broker.reached(KafkaSettings("nowhere.invalid:9092"))
 
 
