@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import http.server
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from serving.sidecar.settings import ListedReplica, SideCarSettings
 from streams.engine_access import EngineAccess
 from streams.events import ReplicaAttested
 from streams.log.settings import KafkaSettings
+from tests.deploy.support.asked_engine import asked_engine
 from tests.serving.support.certificates import Certificates
 from tests.serving.support.side_cars import OTHER_KEY, ScriptedSideCar, entry, signed
 
@@ -106,30 +106,9 @@ def test_files_of_the_list_are_looked_at(tmp_path: Path) -> None:
     assert '[replicas."r1"]' in remedy
 
 
-@contextmanager
-def answering(answers: Mapping[str, tuple[int, dict[str, str]]]) -> Iterator[tuple[str, list[str]]]:
+def answering(answers: Mapping[str, tuple[int, dict[str, str]]]) -> AbstractContextManager[tuple[str, list[str]]]:
     """An engine with these answers, by path, and the keys that it was shown."""
-    shown: list[str] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            shown.append(self.headers.get("authorization", ""))
-            status, headers = answers.get(self.path, (404, {}))
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(b'{"data": [{"id": "base"}]}')
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", shown
-    finally:
-        server.shutdown()
+    return asked_engine(lambda path, _: answers.get(path, (404, {})))
 
 
 def test_an_engines_key_is_shown_at_no_other_address(tmp_path: Path) -> None:

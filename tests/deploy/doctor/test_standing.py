@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
-import http.server
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -29,6 +28,7 @@ from streams.events import ReplicaAttested, RetrainReported
 from streams.kinds import RetrainStatus
 from streams.log.read import Record
 from streams.objects.folder import FolderStore
+from tests.deploy.support.asked_engine import asked_engine
 from tests.serving.support.certificates import Certificates
 from tests.support.s3 import S3
 
@@ -41,24 +41,12 @@ KEY_TEXT = base64.b64encode(bytes(32)).decode()
 def vllm(*, runtime: bool = True, key: str = "") -> Iterator[str]:
     """vLLM's answers to what the doctor asks, as its releases give them: without the variable the path is not there."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            refused = bool(key) and self.headers.get("authorization") != f"Bearer {key}"
-            loading = 405 if runtime else 404
-            status = 401 if refused else 200 if self.path == "/v1/models" else loading
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(b'{"data": [{"id": "base"}]}')
+    def answer(path: str, shown: str) -> tuple[int, Mapping[str, str]]:
+        loading = 405 if runtime else 404
+        return 401 if key and shown != f"Bearer {key}" else 200 if path == "/v1/models" else loading, {}
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
+    with asked_engine(answer) as (url, _):
+        yield url
 
 
 def config(var: Path, access: EngineAccess) -> Config:

@@ -2,47 +2,21 @@
 
 from __future__ import annotations
 
-import http.server
 import os
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from deploy.config.toml import dump
 from deploy.stack import ports
+from tests.deploy.support.asked_engine import asked_engine
 from tests.support.waiting import wait
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
-
-
-@contextmanager
-def asked_engine() -> Iterator[tuple[str, list[str]]]:
-    """An engine's address, and the keys that it was shown when it was asked for its models."""
-    shown: list[str] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            shown.append(self.headers.get("authorization", ""))
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b'{"data": []}')
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", shown
-    finally:
-        server.shutdown()
 
 
 def replica(folder: Path, engine: str, key: Path) -> subprocess.Popen[bytes]:
