@@ -40,7 +40,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--recipe", "qlora", "--recipe", "qlora"], "qlora: named 2 times, expected once"),
         (["ROWS", "--candidates", "none.toml"], "none.toml"),
         (["--candidates", "TWO"], "expected a file of ROWS or --dataset DIGEST, one of them"),
-        (["--candidates", "TWO", "--dataset", "0" * 64], "no such folder"),
+        (["--candidates", "TWO", "--dataset", "0" * 64], "no dataset's digest begins with '0000"),
         (["FEW", "--candidates", "TWO"], "rows to answer: 4, expected at least 20"),
     ],
 )
