@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from streams.log.settings import KafkaSettings
 
 MONTH, WEEK = timedelta(days=30), timedelta(days=7)
 TRUST = "kafka.security.ca must hold who signs the brokers' certificates; cert and key are for brokers that ask for one"
+HUNG_UP = "hangs up after the handshake, as brokers do that ask for another certificate"
+REASON_S = 0.5  # within which a broker says why it refuses
 RENEW = "renew it: its file is read again once it changes, without a restart"
 
 
@@ -87,7 +90,6 @@ def tls_of_brokers(kafka: KafkaSettings, now: datetime) -> Iterator[Finding]:
 
 
 def _greeted(server: str, context: ssl.SSLContext, now: datetime) -> Iterator[Finding]:
-    """Ask what any client may ask: a broker that wants a certificate says so only then."""
     host, _, port = server.rpartition(":")
     host = host.strip("[]")
     try:
@@ -95,14 +97,28 @@ def _greeted(server: str, context: ssl.SSLContext, now: datetime) -> Iterator[Fi
             socket.create_connection((host, int(port)), timeout=ANSWER_S) as plain,
             context.wrap_socket(plain, server_hostname=host) as link,
         ):
-            der = link.getpeercert(binary_form=True)
-            link.sendall(len(ASKED).to_bytes(4) + ASKED)
-            link.recv(1)
+            der, why = link.getpeercert(binary_form=True), _refusal(link)
     except ssl.SSLError as error:
         why = getattr(error, "verify_message", "") or error.reason or str(error)
-        yield Finding("TLS", False, f"{server}: {why}", TRUST)
     except OSError:  # whether it answers at all is a check of its own
         return
-    else:
-        if der:
-            yield of_end("TLS", server, end_of(der), now)
+    if why:
+        yield Finding("TLS", False, f"{server}: {why}", TRUST)
+    elif der:
+        yield of_end("TLS", server, end_of(der), now)
+
+
+def _refusal(link: ssl.SSLSocket) -> str:
+    """Return why a broker refuses what it was shown, which it says only after the handshake; "" where it does not. Its
+    reason is waited for first: it may be lost once the broker is asked, as any client may ask it."""
+    link.settimeout(REASON_S)
+    try:
+        with suppress(TimeoutError):
+            link.recv(1)
+        link.settimeout(ANSWER_S)
+        link.sendall(len(ASKED).to_bytes(4) + ASKED)
+        return "" if link.recv(1) else HUNG_UP
+    except TimeoutError:
+        return ""
+    except (ssl.SSLEOFError, ConnectionError):
+        return HUNG_UP
