@@ -105,9 +105,9 @@ class IssuerKeys:
             self.changed()
             log.info("issuer's keys read", keys=[each.get("kid") for each in found.keys])
         self._read_at = began
-        self._there.set()
         if self._kept is not None:
             keep(self._kept, self._settings, found, self._now())
+        self._there.set()
 
     def _run(self) -> None:
         seen: object = None
