@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from deploy.commands.group import CONFIG, load, load_reached
+from deploy.commands.group import CONFIG, load_reached
 from deploy.operator.actor import actor
 
 FILE_ALONE = (
@@ -69,13 +69,12 @@ def revoke(name: str, config_path: Path | None) -> None:
     from deploy.stack.broker import KafkaAway
 
     try:
-        kafka = load_reached(config_path).kafka
+        config = load_reached(config_path)
     except KafkaAway as error:
         raise KafkaAway(f"{error}\n{FILE_ALONE}") from error
     from deploy.roles.access import given_keys
     from serving.gateway.access import revocations
     from serving.gateway.access.keys import KeyRing
 
-    config = load(config_path)
-    revocations.revoke(kafka, KeyRing(given_keys(config), config.gateway.keys_file).named(name), actor())
+    revocations.revoke(config.kafka, KeyRing(given_keys(config), config.gateway.keys_file).named(name), actor())
     click.echo(f"{name}: revoked; take its entry out of gateway.keys_file")

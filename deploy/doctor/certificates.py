@@ -85,8 +85,8 @@ def tls_of_brokers(kafka: KafkaSettings, now: datetime) -> Iterator[Finding]:
         return
     if context is None:
         return
-    for server in kafka.bootstrap.split(","):
-        yield from _greeted(server.strip(), context, now)
+    for server in kafka.servers:
+        yield from _greeted(server, context, now)
 
 
 def _greeted(server: str, context: ssl.SSLContext, now: datetime) -> Iterator[Finding]:

@@ -71,8 +71,10 @@ def _asked(known: ReplicaList, name: str, now: datetime) -> Iterator[Finding]:
 
 
 def _answer(known: ReplicaList, replica: KnownReplica, tls: ssl.SSLContext | None) -> Finding:
+    from serving.routes.polling import PATH
+
     nonce = secrets.token_urlsafe(24)
-    status, data = asked(f"{replica.url}/attestation?nonce={nonce}", {}, tls)
+    status, data = asked(f"{replica.url}{PATH}?nonce={nonce}", {}, tls)
     why = data.decode(errors="replace")[:200]
     if status == 0:
         return Finding(replica.name, False, f"{replica.url} {why}", "start it, or mend its url: from here")

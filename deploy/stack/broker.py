@@ -26,11 +26,10 @@ class KafkaAway(OSError):
 
 def reached(kafka: KafkaSettings, wait_s: float = ANSWER_S) -> KafkaSettings:
     """Return settings for clients that do not try for long, once a broker answers. Raise KafkaAway."""
-    servers = [server.strip() for server in kafka.bootstrap.split(",") if server.strip()]
     answers: queue.Queue[str] = queue.Queue()
-    for server in servers:
+    for server in kafka.servers:
         threading.Thread(target=_ask, args=(server, kafka.secured, wait_s, answers.put), daemon=True).start()
-    why = _first(answers, len(servers), wait_s)
+    why = _first(answers, len(kafka.servers), wait_s)
     if why:
         raise KafkaAway(f"Kafka at {kafka.bootstrap} {why}: {REMEDY}")
     return replace(kafka, options={"bootstrap_timeout_ms": CONNECT_MS, **kafka.options})

@@ -73,8 +73,7 @@ class Presence:
 
 def answers(kafka: KafkaSettings, wait_s: float = ANSWER_S) -> bool:
     """Return whether one of the brokers answers within the time that each has."""
-    servers = [server.strip() for server in kafka.bootstrap.split(",") if server.strip()]
-    return any(_answers(server, kafka.secured, wait_s) for server in servers)
+    return any(_answers(server, kafka.secured, wait_s) for server in kafka.servers)
 
 
 def _answers(server: str, secured: bool, wait_s: float) -> bool:

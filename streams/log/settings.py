@@ -31,7 +31,7 @@ class KafkaSettings:
     def __post_init__(self) -> None:
         """Raise ValueError for SASL without its settings (kafka-python would try for a while, and time out), and for
         topics that no brokers take."""
-        _check_servers(self.bootstrap)
+        _check_servers(self.servers)
         _check_names(self.prefix)
         _check_copies(self.replication, self.min_insync)
         _check_partitions(self.partitions)
@@ -45,6 +45,11 @@ class KafkaSettings:
         for name in ("sasl_mechanism", *(("sasl_plain_username", "sasl_plain_password") if by_password else ())):
             if not isinstance(self.options.get(name), str):
                 raise ValueError(f"KafkaSettings.options has no {name}, expected one for SASL")
+
+    @property
+    def servers(self) -> list[str]:
+        """Return the brokers that are asked first, each as host:port."""
+        return [server.strip() for server in self.bootstrap.split(",")]
 
     @property
     def client(self) -> dict[str, Any]:
@@ -96,13 +101,11 @@ class KafkaSettings:
         ]
 
 
-def _check_servers(bootstrap: str) -> None:
-    for server in bootstrap.split(","):
-        host, _, port = server.strip().rpartition(":")
+def _check_servers(servers: Iterable[str]) -> None:
+    for server in servers:
+        host, _, port = server.rpartition(":")
         if "/" in host or not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65_535:
-            raise ValueError(
-                f"kafka.bootstrap has {server.strip()!r}, expected brokers as host:port, with commas between"
-            )
+            raise ValueError(f"kafka.bootstrap has {server!r}, expected brokers as host:port, with commas between")
 
 
 def _check_names(prefix: str) -> None:

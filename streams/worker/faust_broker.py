@@ -32,7 +32,7 @@ def urls(kafka: KafkaSettings) -> list[str]:
     >>> urls(KafkaSettings("a:9092,b:9092"))
     ['kafka://a:9092', 'kafka://b:9092']
     """
-    return [f"kafka://{server.strip()}" for server in kafka.bootstrap.split(",") if server.strip()]
+    return [f"kafka://{server}" for server in kafka.servers]
 
 
 def credentials(kafka: KafkaSettings) -> Any:
