@@ -31,7 +31,7 @@ class WorldSize:
     after: int
 
 
-SIZES = {"full": WorldSize(7, 1_300, 1_000), "small": WorldSize(3, 480, 400)}
+SIZES = {"full": WorldSize(7, 1_300, 1_000), "small": WorldSize(3, 840, 500)}
 ARRIVING_SHARE = 0.6  # of the messages after the shift
 TWINS = 0.5  # two messages of an intent never share more of their triples of words than this
 FILES = ("before", "after")

@@ -49,7 +49,7 @@ def test_a_written_world_is_what_a_demo_reads(
     world.write(tmp_path, 5, "new intents", kind)
     found = read(tmp_path)
     assert found == tuple(world.as_kind(kind, 5, rows, name) for name, rows in zip(world.FILES, small, strict=True))
-    assert [len(rows) for rows in found] == [480, 400]
+    assert [len(rows) for rows in found] == [840, 500]
 
 
 def test_a_call_has_what_its_tool_takes(small: tuple[list[LabelledRow], list[LabelledRow]]) -> None:

@@ -111,5 +111,5 @@ def test_an_unknown_shift_is_named() -> None:
 
 def test_a_small_world_has_six_intents_at_a_time_and_half_of_them_stay() -> None:
     before, after = world(0, "new intents", "small")
-    assert (len(before), len(after)) == (480, 400)
+    assert (len(before), len(after)) == (840, 500)
     assert (len(labels(before)), len(labels(after)), len(set(labels(before)) & set(labels(after)))) == (6, 6, 3)

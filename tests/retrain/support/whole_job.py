@@ -10,11 +10,10 @@ from pathlib import Path
 
 from aiohttp import web
 
-from retrain.handover import Handover
-from retrain.job_files import SPEC, TRAINING, JobOutcome, JobSpec
+from retrain.handover import CHECKPOINT, Handover
+from retrain.job_files import SPEC, JobOutcome, JobSpec
 from retrain.runners.local import LocalRunner
 from retrain.runners.outcome import outcome
-from retrain.training.backends.contract import steps_since
 from streams.objects.settings import StorageSettings
 from tests.retrain.support.cluster import Cluster
 from tests.retrain.support.engine import Engine
@@ -22,7 +21,7 @@ from tests.retrain.support.orders import recipe_file
 from tests.retrain.test_retraining import ONSET, World, served
 from tests.support.waiting import wait
 
-STEPS, KILLED_AFTER, MOST_S = 60, 20, 1_800
+STEPS, MOST_S = 200, 1_800  # steps enough for a kill in their midst: each takes milliseconds
 KILLS = 3
 
 
@@ -67,7 +66,8 @@ def twice(cluster: Cluster, storages: tuple[StorageSettings, StorageSettings], m
         here = _finished(LocalRunner(one.var), one.spec(url), one.var / "jobs" / "r1")
         with running(Kubelet(cluster.api())) as kubelet:
             cluster.runner("trainer/one").start(two.spec(url))
-            _struck(cluster.folder / "jobs" / "r1", engine, lambda: next(iter(kubelet.pods.values())).kill())
+            bucket = Handover.of(two.spec(url), folder / "seen" / "r1")
+            _struck(cluster.folder / "jobs" / "r1", bucket, engine, lambda: next(iter(kubelet.pods.values())).kill())
             runner = cluster.runner("trainer/two")
             runner.start(two.spec(url))
             wait(lambda: not runner.poll("r1").running, "the Job's end", MOST_S)
@@ -75,13 +75,18 @@ def twice(cluster: Cluster, storages: tuple[StorageSettings, StorageSettings], m
     return Twice(here, there, kubelet.starts)
 
 
-def _struck(folder: Path, engine: StrikingEngine, kill: Callable[[], None]) -> None:
-    """Kill the pod once it has begun, the next one once it has trained a little, and leave the third to the engine."""
+def _struck(folder: Path, bucket: Handover, engine: StrikingEngine, kill: Callable[[], None]) -> None:
+    """Kill the pod once it has begun, the next one once a checkpoint has left it, and leave the third to the engine."""
     wait((folder / SPEC).exists, "the first pod", MOST_S)
     kill()
-    wait(lambda: len(steps_since(folder / TRAINING, 0)[0]) > KILLED_AFTER, "steps", MOST_S)
+    wait(lambda: _taken(bucket), "a checkpoint in the bucket", MOST_S)
     engine.blow = kill
     kill()
+
+
+def _taken(bucket: Handover) -> bool:
+    bucket.take([CHECKPOINT])
+    return (bucket.folder / CHECKPOINT).exists()
 
 
 def _world(folder: Path, model_dir: Path, storage: StorageSettings) -> World:
