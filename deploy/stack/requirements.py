@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from deploy.stack.engine import missing_library
 from deploy.stack.settings import StackSettings
 from retrain.base_model import check_model
 
@@ -19,16 +20,20 @@ WEIGHTS = ("*.safetensors", "*.bin")
 
 
 class NotEnough(OSError):
-    """The machine lacks memory or disk."""
+    """The machine lacks memory, disk or a library."""
 
 
 def require(settings: StackSettings, engines: Sequence[str]) -> None:
     """Check that the replicas named can be started here. Raise FileNotFoundError or ValueError where the model is none,
-    NotEnough for memory and disk."""
+    NotEnough for memory, disk and the engine's libraries."""
     existing = nearest_folder(settings.var)
     check_disk(existing, shutil.disk_usage(existing).free)
     if engines and settings.model is not None:
         check_model(settings.model)
+    if engines and (lacking := missing_library()):
+        raise NotEnough(
+            f"{lacking} is missing, and vLLM for processors is linked to it (on Debian: apt install libnuma1)"
+        )
     if engines and settings.device != "cuda":
         check_memory(len(engines) * engine_bytes(settings), psutil.virtual_memory().available)
 

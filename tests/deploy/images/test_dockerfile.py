@@ -24,7 +24,7 @@ FILES |= {"admin": ["serving", "streams", "retrain", "dashboards"]}  # what its 
 FILES |= {"trainer-cpu": ["retrain", "engine-cpu"], "trainer-gpu": ["retrain", "engine-gpu"]}
 LOCKED = [name for name in FILES if name != "trainer-gpu"]  # the lock has vLLM for CPUs
 DOCKERFILE = (IMAGES / "Dockerfile").read_text()
-TARGETS = dict(re.findall(r"^FROM role AS (\w+)\n((?:(?!FROM ).*\n?)*)", DOCKERFILE, re.MULTILINE))
+TARGETS = dict(re.findall(r"^FROM role(?:-\$\{ENGINE\})? AS (\w+)\n((?:(?!FROM ).*\n?)*)", DOCKERFILE, re.MULTILINE))
 
 
 def pinned(text: str) -> list[Requirement]:
@@ -85,6 +85,9 @@ def test_every_target_runs_its_role_and_asks_its_health_at_its_port() -> None:
 
 def test_nobody_is_root_and_nothing_is_kept_outside_volumes() -> None:
     assert re.search(r"^USER 65532:65532$", DOCKERFILE, re.MULTILINE)
+    stages = re.split(r"^(?=FROM )", DOCKERFILE, flags=re.MULTILINE)
+    users = [re.findall(r"^USER (.*)$", stage, re.MULTILINE) for stage in stages]
+    assert all(each[-1] == "65532:65532" for each in users if each)
     assert re.search(r"^    USER=homeostat ", DOCKERFILE, re.MULTILINE), "libraries that ask for a name end without one"
     assert 'VOLUME ["/var/lib/homeostat", "/tmp"]' in DOCKERFILE
     assert load(IMAGES / "homeostat.toml", {}).stack.var == Path("/var/lib/homeostat")

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.doctor.machine import packages
+from deploy.stack import engine, ports
 from deploy.stack import lifecycle as stack
-from deploy.stack import ports
 from deploy.stack import requirements as checks
 from deploy.stack.engine import answers_ok
 from deploy.stack.launch import Member, ProcessState
@@ -136,6 +137,15 @@ def test_too_little_memory_or_disk_is_told(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(checks.shutil, "disk_usage", lambda folder: Usage(checks.GIB))  # type: ignore[attr-defined]
     with pytest.raises(checks.NotEnough, match=r"1\.0 GiB free, expected 4 GiB"):
         checks.require(StackSettings(var=tmp_path / "not" / "there"), [])
+
+
+def test_a_library_that_no_wheel_brings_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "LIBRARY", "libabsent.so.1")
+    found = {each.name: each for each in packages()}
+    assert found["libraries: engine"].detail == "missing: libabsent.so.1"
+    with pytest.raises(checks.NotEnough, match=r"libabsent\.so\.1 is missing, .* apt install libnuma1"):
+        checks.require(StackSettings(var=tmp_path), ["engine-0"])
+    checks.require(StackSettings(var=tmp_path), [])
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ from functools import cache
 
 import pytest
 
-from tests.system.images.containers import based, built
+from tests.system.images.containers import based, built, cleared
 
 
 @pytest.fixture(scope="session")
 def base() -> str:
+    cleared()
     return based()
 
 

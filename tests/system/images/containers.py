@@ -53,6 +53,11 @@ def podman(*arguments: str, check: bool = True, given: str = "") -> str:
     return called(PODMAN, *arguments, check=check, given=given)
 
 
+def cleared() -> None:
+    """Remove what builds left that were killed: each holds its layers, gigabytes."""
+    called("buildah", "rm", "--all")
+
+
 def based() -> str:
     """The name of what all images stand on: Debian's own Python, made once and kept, unless BASE names another."""
     if given := os.environ.get("BASE"):

@@ -24,13 +24,13 @@ from tests.system.images.containers import CONFINED, podman, size_mb
 
 pytestmark = [pytest.mark.system, pytest.mark.images, pytest.mark.timeout(3_600)]
 
-MOST_MB = {"gateway": 170, "replica": 170, "worker": 560, "renderer": 950, "admin": 8_500, "trainer": 9_500}
+MOST_MB = {"gateway": 170, "replica": 170, "worker": 560, "renderer": 950, "admin": 6_500, "trainer": 7_700}
 IMAGES = {role: {"controller": "gateway", "storage": "worker"}.get(role, role) for role in ROLES if role != "shipper"}
 LIBRARIES = {  # that only work finds missing, and that are imported late
     "gateway": "obstore.store, opentelemetry.sdk.trace, jwt, uvloop",
     "worker": "faust, whylogs, pandas, pyarrow.dataset, pyarrow.parquet, deltalake, rouge_score.rouge_scorer, nltk",
     "renderer": "evidently.presets, evidently.metrics, evidently.descriptors, plotly.graph_objs",
-    "trainer": "torch, transformers, peft, bitsandbytes, trl, mlflow, vllm.entrypoints.openai.api_server",
+    "trainer": "torch, transformers, peft, bitsandbytes, trl, mlflow, vllm.entrypoints.openai.api_server, vllm._C",
     "admin": "torch, transformers, peft, mlflow, grafana_client, faust, aiohttp.web",
 }
 ASK = """

@@ -117,7 +117,7 @@ def begun(composition: Composition, data: DemoData) -> str:
     first = data.before[: data.shares.champion]
     rows.write_text("".join(json.dumps({"text": row.text, "label": row.label}) + "\n" for row in first))
     trained = composition.homeostat("train", ALIAS, str(rows))
-    version = next(word for word in trained.split() if word.startswith(f"{ALIAS}@"))
+    version = next(word for word in trained.split() if word.startswith(f"{ALIAS}-"))
     asked = ("exec", composition.container("vllm-cpu"), "python3", "-c", f"{HEALTH}; print('well')")
     wait(lambda: podman(*asked, check=False) == "well", "vLLM", 600)
     composition.homeostat("promote", ALIAS, version)
