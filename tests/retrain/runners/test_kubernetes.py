@@ -80,7 +80,8 @@ def test_a_stopped_job_of_a_queue_is_deleted_for_suspend_is_the_queues(cluster: 
         runner.start(described)
         assert manifest.queued(found(cluster))
         runner.stop("r1")
-        assert "not there" in runner.poll("r1").why
+        assert not runner.poll("r1").running
+        wait(lambda: "not there" in runner.poll("r1").why)
         runner.start(described)
         wait(lambda: kubelet.starts == 2)
         runner.stop("r1")
