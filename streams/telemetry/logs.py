@@ -7,15 +7,36 @@ import sys
 import threading
 from collections.abc import Callable, MutableMapping
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
+from streams.telemetry import metrics
 from streams.telemetry.settings import LogFormat
 
 TEXT = "%(asctime)s [%(levelname)s] %(name)s: %(message)s"
 ORDER = ["timestamp", "level", "event"]
 log = structlog.get_logger()
+
+
+class LossyStream:
+    """A stream that raises nothing: what it cannot write, for a full disk or a pipe without a reader, is counted. Code
+    that logs trouble goes on, whatever becomes of the line."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write the text, and hand it to the system."""
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):  # ValueError: it is closed
+            metrics.LOG_LINES_LOST.inc()
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: `write` has handed everything over."""
 
 
 def set_up_logs(format: LogFormat = "text", role: str = "", name: str = "") -> None:
@@ -28,7 +49,8 @@ def set_up_logs(format: LogFormat = "text", role: str = "", name: str = "") -> N
     if format == "json":
         shared.append(_of_process(role, name))
     structlog.configure(
-        processors=[*shared, renderer(format)], logger_factory=lambda *_: structlog.PrintLogger(sys.stderr)
+        processors=[*shared, renderer(format)],
+        logger_factory=lambda *_: structlog.WriteLogger(cast(TextIO, LossyStream(sys.stderr))),
     )
     _libraries(format, shared)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[3]
 PROGRAM = """
 import logging, threading, structlog
 from streams.telemetry.logs import set_up_logs
@@ -33,8 +35,7 @@ raise RuntimeError("the end\\nof it")
 def logged(format: str) -> tuple[str, str]:
     """What such a process writes to its standard error and output."""
     code = PROGRAM.replace("FORMAT", repr(format))
-    root = Path(__file__).parents[3]
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     return done.stderr, done.stdout
 
@@ -63,3 +64,33 @@ def test_text_is_for_people() -> None:
     assert "level='info' event='an event' alias='support'" in text
     assert "[WARNING] aiokafka: of a library: x" in text
     assert text.endswith("RuntimeError: the end\nof it\n")
+
+
+UNWRITTEN = """
+import sys, threading, structlog
+from streams.telemetry import metrics
+from streams.telemetry.logs import set_up_logs
+set_up_logs(FORMAT, "gateway", "pod-1")
+log = structlog.get_logger()
+log.error("events lost", reason="disk")
+thread = threading.Thread(target=lambda: (log.error("trouble"), print("the thread goes on")))
+thread.start(); thread.join()
+print(metrics.LOG_LINES_LOST._value.get(), "lost")
+"""
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+@pytest.mark.parametrize("taken_by", ["a full disk", "a pipe that nobody reads"])
+def test_a_log_that_takes_nothing_fails_nobody(format: str, taken_by: str) -> None:
+    """Else a reply whose event found no room would be a 500, and threads would end of what they report."""
+    stderr = os.open("/dev/full", os.O_WRONLY) if taken_by == "a full disk" else _unread()
+    command = [sys.executable, "-c", UNWRITTEN.replace("FORMAT", repr(format))]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True, check=False)
+    os.close(stderr)
+    assert done.stdout.splitlines() == ["the thread goes on", "2.0 lost"]
+
+
+def _unread() -> int:
+    read, write = os.pipe()
+    os.close(read)
+    return write
