@@ -166,6 +166,8 @@ def probed(folder: Path, least: int) -> str:
         free = shutil.disk_usage(folder).free
         if free < least:
             return f"{folder} has {free} bytes free, expected {least} at least: free some, or enlarge the volume"
+        if os.statvfs(folder).f_flag & os.ST_RDONLY:
+            return f"{folder} is read-only, expected a volume that this process may write"
         if not os.access(folder, os.W_OK | os.X_OK):
             return f"{folder} cannot be written by this process's user"
     except OSError as error:

@@ -61,6 +61,13 @@ def test_a_role_on_it_is_not_ready_and_says_why(small: Path) -> None:
     assert "bytes free, expected 1000 at least: free some" in probed(small, 1_000)
 
 
+def test_a_role_on_one_that_became_read_only_is_not_ready_and_says_why(small: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
+    assert probed(small, 1_000) == f"{small} is read-only, expected a volume that this process may write"
+    subprocess.run(["mount", "-o", "remount,rw", str(small)], check=True)
+    assert probed(small, 1_000) == ""
+
+
 def test_what_stands_there_stays_whole_when_it_cannot_be_replaced(small: Path) -> None:
     put(small / "routes.json", b"known")
     store = FolderStore(small / "store")
