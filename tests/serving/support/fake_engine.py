@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any, Self
 
 from aiohttp import web
@@ -115,7 +116,8 @@ class FakeEngine:
                 request.transport.close()
                 return reply
             if i == 2 and self.mode == "stall":
-                await asyncio.sleep(30)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.hurry.wait(), 30)
             await reply.write(f"data: {json.dumps(each)}\n\n".encode())
         await reply.write(b"data: [DONE]\n\n")
         return reply
