@@ -5,9 +5,13 @@ The only module that knows OpenTelemetry; it is imported where traces are on."""
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import requests
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
@@ -23,6 +27,20 @@ from streams.telemetry.spans import ERROR, Span
 KINDS = {"server": SpanKind.SERVER, "client": SpanKind.CLIENT, "internal": SpanKind.INTERNAL}
 FLAGS = TraceFlags(TraceFlags.SAMPLED)
 SCOPE = InstrumentationScope("homeostat")
+MOST_BYTES = 65_536  # of an answer's body that are read, so that its connection can be used again
+
+
+class BriefSession(requests.Session):
+    """Asks for the head of an answer. Of its body it keeps nothing: an answer without an end would take all memory, and
+    all time."""
+
+    def send(self, request: requests.PreparedRequest, **settings: Any) -> requests.Response:
+        """Send it, and let the answer's body pass, within the time and MOST_BYTES."""
+        ends, passed = time.monotonic() + settings["timeout"], 0
+        with closing(super().send(request, **{**settings, "stream": True})) as answer:
+            while passed < MOST_BYTES and time.monotonic() < ends and (piece := answer.raw.read1(MOST_BYTES)):
+                passed += len(piece)
+        return answer
 
 
 class Exporter:
@@ -52,6 +70,7 @@ class Exporter:
             headers=headers(settings.headers_file),
             timeout=settings.timeout_s,
             compression=Compression.Gzip,
+            session=BriefSession(),
         )
 
 

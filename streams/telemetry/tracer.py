@@ -32,7 +32,7 @@ class Tracer:
         self.share = share
         self._most, self._export = waiting, export
         self._waiting: deque[Span] = deque()
-        self._stop, self._away = threading.Event(), False
+        self._stop, self._away, self._full = threading.Event(), False, False
         self._thread = threading.Thread(target=self._run, name="traces", daemon=True)
         self._thread.start()
 
@@ -51,10 +51,14 @@ class Tracer:
 
     def keep(self, *spans: Span) -> None:
         """Keep spans that have ended, to be sent; drop and count those for which there is no room."""
-        if len(self._waiting) + len(spans) > self._most:
+        full, was_full = len(self._waiting) + len(spans) > self._most, self._full
+        if full:
             metrics.SPANS.labels("dropped").inc(len(spans))
         else:
             self._waiting.extend(spans)
+        if full and not was_full:
+            self._full = True
+            log.warning("spans are dropped: the collector of traces is too slow for them", waiting=len(self._waiting))
 
     def work(
         self, name: str, request: str, began_ms: int, ended_ms: int, found: dict[str, Value], *, child: bool = False
@@ -89,6 +93,7 @@ class Tracer:
             self._away = bool(why)
             if why:
                 return
+        self._full = False
 
     def _tried(self, spans: Sequence[Span]) -> str:
         try:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import prometheus_client
@@ -95,14 +96,47 @@ def test_more_than_may_wait_are_dropped_and_counted(monkeypatch: pytest.MonkeyPa
         sent.extend(spans)
         return ""
 
-    tracer = Tracer(1.0, 10, export)
-    for _ in range(300):
-        tracer.keep(span())
-    assert len(tracer._waiting) <= 10
-    go.set()
-    tracer.close()
+    with structlog.testing.capture_logs() as logged:
+        tracer = Tracer(1.0, 10, export)
+        for _ in range(300):
+            tracer.keep(span())
+        assert len(tracer._waiting) <= 10
+        go.set()
+        tracer.close()
+    assert [each["event"].partition(":")[0] for each in logged] == ["spans are dropped"]
     assert 10 <= len(sent) <= 30
     assert count("dropped") == dropped + 300 - len(sent)
+
+
+@pytest.mark.parametrize(("piece", "pause_s"), [(bytes(65_536), 0.01), (b".", 0.1)])
+def test_an_answer_without_an_end_takes_neither_memory_nor_time(piece: bytes, pause_s: float) -> None:
+    """All of it was read before, and the spans that came after it were never sent."""
+    ended = list[OSError]()
+
+    class Endless(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.end_headers()
+            try:
+                while True:
+                    self.wfile.write(piece)
+                    time.sleep(pause_s)
+            except OSError as error:
+                ended.append(error)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        tracer, sent = made(endpoint=f"http://127.0.0.1:{server.server_port}", timeout_s=0.5), count("sent")
+        for number in (1, 2):
+            tracer.keep(span())
+            wait(lambda number=number: len(ended) == number, f"answer {number} is given up", 20)  # type: ignore[misc]
+        tracer.close()
+        server.shutdown()
+    assert count("sent") == sent + 2
 
 
 def test_an_exporter_that_raises_does_not_end_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
