@@ -53,7 +53,7 @@ from streams.settings import WorkerSettings
 from streams.worker import timers
 from streams.worker.agents import IngestLoop, JudgeLoop, Worker
 from streams.worker.checks import check, look_at, wait_for_known_topics
-from streams.worker.consumer import Consumer
+from streams.worker.consumer import Consumer, never_create_topics
 from streams.worker.faust_broker import credentials, urls
 
 log = structlog.get_logger()
@@ -218,7 +218,7 @@ async def _after_rebalances(kafka: KafkaSettings, worker: Worker, assigned: asyn
         assigned.clear()
         try:
             await asyncio.to_thread(check, kafka)  # there may be more partitions now
-        except ValueError as error:
+        except (LookupError, ValueError) as error:  # one was deleted, or is cut otherwise
             await worker.app.crash(error)
         except Exception:
             log.exception("topics cannot be looked at")
@@ -245,6 +245,7 @@ def _setter(event: asyncio.Event) -> Callable[..., Awaitable[None]]:
 
 
 def _app(kafka: KafkaSettings, settings: WorkerSettings, var: Path) -> Any:
+    never_create_topics()
     app = faust.App(
         kafka.physical(settings.app_id),
         broker=urls(kafka),

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
+from aiokafka import client as aiokafka_client
+from aiokafka.protocol.metadata import MetadataRequest
 from faust.transport.drivers import aiokafka
 from faust.transport.drivers.aiokafka import ensure_aiokafka_TP
 from faust.types import TP
@@ -26,6 +29,12 @@ from streams.log.security.files import Account
 log = structlog.get_logger()
 
 LOOK_AGAIN_S = 0.05  # while a partition has no room
+
+
+def never_create_topics() -> None:
+    """Let no client of this process have the brokers make a topic up, by asking for one that was deleted: it would be
+    cut and kept by their defaults. aiokafka has no setting for it."""
+    aiokafka_client.MetadataRequest = partial(MetadataRequest, allow_auto_topic_creation=False)
 
 
 def show_account(app: Any, account: Account) -> None:

@@ -238,6 +238,27 @@ def test_no_client_lets_the_brokers_make_topics_up(broker: SecuredKafka) -> None
         assert [each["name"] for each in client.describe_topics() if each["name"].startswith("nobody.")] == []
 
 
+async def test_a_worker_whose_topic_is_deleted_names_it_and_has_none_made_up(
+    broker: SecuredKafka, tmp_path: Path
+) -> None:
+    """aiokafka would ask these brokers for one with a single partition, and read on."""
+    kafka = replace(broker.settings, prefix="gone.")
+    create_topics(kafka)
+    with closing(KafkaAdminClient(**kafka.client)) as admin, closing(Appender(kafka, "test")) as appender:
+        appender.append(FEEDBACK, event("gone"), id="gone", time_ms=1)
+        with pytest.raises(RuntimeError, match=r"'gone\.inference\.feedback' does not exist; `homeostat topics apply`"):
+            await _deleted_under_it(kafka, tmp_path, admin)
+        assert kafka.physical(FEEDBACK.name) not in admin.list_topics()
+
+
+async def _deleted_under_it(kafka: KafkaSettings, var: Path, admin: KafkaAdminClient) -> None:
+    async with working(kafka, var) as worker:
+        await worker.takes(1, "gone")
+        admin.delete_topics([kafka.physical(FEEDBACK.name)])
+        async with asyncio.timeout(240):
+            await asyncio.wait([worker.task])
+
+
 def test_a_password_that_changes_is_read_again(broker: SecuredKafka, tmp_path: Path) -> None:
     assert broker.authority is not None
     user = "homeostat-controller"
