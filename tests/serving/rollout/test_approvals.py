@@ -9,7 +9,7 @@ import pytest
 
 from monitor.settings import PolicySettings
 from retrain.registry.approvals import RegistryApproval, decision
-from serving.rollout.approvals import Approval, NeededApproval, settled
+from serving.rollout.approvals import Approval, ApprovalRule, NeededApproval, settled
 from serving.rollout.state import RolloutState
 from streams.signatures import MLFLOW, Signature
 from tests.serving.support.rollout_world import APPROVAL_S, NEW, NEW_DIGEST, RolloutWorld
@@ -104,6 +104,20 @@ def test_where_only_people_act_a_candidate_waits_for_one_and_then_goes_its_way()
     world.signs("ann")
     looked(world)
     assert world.route.canary is not None
+
+
+def test_a_candidate_that_waits_goes_its_way_once_the_controllers_act_and_a_refused_one_does_not() -> None:
+    for refused in (False, True):
+        world = RolloutWorld(people=PolicySettings(mode="observe").people)
+        assert looked(world) == [RolloutState.WAITING] * 2
+        if refused:
+            world.signs("ann", approves=False)
+            looked(world)
+        world.approval = ApprovalRule(PolicySettings(mode="act").people)
+        for member in world.members:
+            member.start()
+        looked(world)
+        assert world.route.canary == (None if refused else NEW)
 
 
 def test_controllers_that_are_killed_count_each_signature_once() -> None:
