@@ -54,7 +54,7 @@ class Child(msgspec.Struct, frozen=True):
 
 def start(spec: Spec, var: Path) -> Child:
     """Start it in a session of its own, detached from the terminal. It may not be ready yet. Raise ProcessFailed where
-    another process has the lock that it is to hold."""
+    another process has the lock that it is to hold, OSError where it cannot be remembered: then none is left."""
     log = log_file(var, spec.name)
     private_folder(log.parent)
     with open(log, "ab", opener=private_opener) as output, _lock(spec) as held:
@@ -70,7 +70,12 @@ def start(spec: Spec, var: Path) -> Child:
             pass_fds=held,
         )
     child = Child(spec.name, process.pid, start_time(process.pid) or 0.0, spec.command, spec.grace_s)
-    put(state_file(var, spec.name), msgspec.json.encode(child))
+    try:
+        put(state_file(var, spec.name), msgspec.json.encode(child))
+    except OSError:  # a full disk: a process that no `down` would find must not stay
+        process.kill()
+        process.wait()
+        raise
     return child
 
 

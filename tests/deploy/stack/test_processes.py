@@ -57,6 +57,15 @@ def test_a_child_is_detached_logged_found_again_and_stopped(tmp_path: Path) -> N
     assert processes.memory_bytes(child) == 0
 
 
+def test_what_cannot_be_remembered_is_not_left_behind(tmp_path: Path) -> None:
+    """As on a full disk: it would hold its ports, and no `homeostat down` would find it."""
+    (tmp_path / "run").write_text("in the way")
+    before = psutil.Process().children()
+    with pytest.raises(OSError, match="run"):
+        processes.start(spec(SLEEPS, tmp_path), tmp_path)
+    assert psutil.Process().children() == before
+
+
 def test_what_ignores_sigterm_is_killed_after_its_grace(tmp_path: Path) -> None:
     child = started(STUBBORN, tmp_path, grace_s=0.3)
     began = time.monotonic()
