@@ -60,7 +60,7 @@ class Withdrawn(Exception):
 
 class Trainer:
     """One trainer. `me` is its name among trainers, the same after a restart; `runner` runs its jobs, this machine
-    where none is given."""
+    where none is given. `lacking`: what a job would miss, such as room on the disk; then none begins."""
 
     def __init__(
         self,
@@ -70,6 +70,7 @@ class Trainer:
         me: str,
         runner: Runner | None = None,
         tracer: Tracer | None = None,
+        lacking: Callable[[], str] = lambda: "",
     ) -> None:
         self._settings, self._paths, self._me = settings, paths, me
         self._runner: Runner = LocalRunner(paths.var) if runner is None else runner
@@ -77,6 +78,7 @@ class Trainer:
         self._mirror_writer = Writer(kafka, f"{me}/registry")
         self._namesakes: set[str] = set()  # that were logged
         self._tracer, self._began_ms = tracer, 0
+        self._lacking, self._waits = lacking, False
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop`; a job that runs then is ended and its request released."""
@@ -105,9 +107,18 @@ class Trainer:
                 continue
             if route.champion != request.champion:
                 self._fail(request, f"{route.champion} serves by now, not {request.champion}")
-            elif self._claim(request):
+            elif self._may_begin() and self._claim(request):
                 self._retrain(request, route, stop)
             return
+
+    def _may_begin(self) -> bool:
+        """Return whether this trainer has what a job needs; without it each would fail at once, and be taken from
+        another trainer that has it."""
+        problem = self._lacking()
+        if problem and not self._waits:
+            log.error("no retraining begins here until nothing is lacking", lacking=problem)
+        self._waits = bool(problem)
+        return not problem
 
     def _scheduled(self) -> None:
         """Ask for the retrainings whose time has come."""

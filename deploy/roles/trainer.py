@@ -34,14 +34,15 @@ def trainer(config: Config) -> None:
     os.environ.update({name: value for name, value in credentials.items() if name not in os.environ})
     watch_role(config.kafka, "trainer")
     with Presence(config.kafka, "trainer") as presence, health.store_watched(config) as stored:
-        looks = [health.kafka_lacking(config, presence), stored, health.disk_lacking(config)]
+        needed = health.first([stored, health.disk_lacking(config)])
+        looks = [health.kafka_lacking(config, presence), needed]
         with health.answering(config, stack.trainer_metrics_port, health.first(looks)):
             if (lock := lock_when_free(stack.var / "trainer.lock", stop)) is not None:
                 with lock:
-                    _train(config, stop)
+                    _train(config, stop, needed)
 
 
-def _train(config: Config, stop: threading.Event) -> None:
+def _train(config: Config, stop: threading.Event, lacking: health.Lacking) -> None:
     from deploy.stack.lifecycle import model_folder
     from retrain.job_files import TrainerPaths
     from retrain.trainer import Trainer
@@ -63,7 +64,7 @@ def _train(config: Config, stop: threading.Event) -> None:
     )
     keep_tidy(config.kept.trees(), config.storage.cache_gb, stop)
     me, tracer = own_name(config, "trainer"), tracer_of(config, "trainer")
-    Trainer(config.kafka, asked_for(config), paths, me, runner(config, me), tracer).run(stop)
+    Trainer(config.kafka, asked_for(config), paths, me, runner(config, me), tracer, lacking).run(stop)
     if tracer is not None:
         tracer.close()
 

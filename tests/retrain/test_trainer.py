@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog.testing
 
 from retrain import trainer as module
 from retrain.evaluation.gate import GateInput, judge
@@ -74,7 +75,8 @@ class Scene:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.log, self.folder, self.stop = Log(), folder, threading.Event()
         place = TrainerPaths(model_dir=folder, var=folder, engine="http://engine")
-        self.trainer = Trainer(KafkaSettings("nowhere:1"), RetrainSettings(lease_s=3.0), place, "trainer/me")
+        self.lacking, settings = "", RetrainSettings(lease_s=3.0)
+        self.trainer = Trainer(KafkaSettings("nowhere:1"), settings, place, "trainer/me", lacking=lambda: self.lacking)
         monkeypatch.setattr(self.trainer, "_topics", self.log)
         monkeypatch.setattr(self.trainer, "_writer", self.log)
         monkeypatch.setattr(module, "POLL_S", 0.02)
@@ -193,6 +195,20 @@ def test_a_request_whose_folder_cannot_be_used_keeps_no_other_waiting(scene: Sce
     assert [ends[name].status for name in ("r1", "r2")] == [RetrainStatus.FAILED] * 2
     assert "FileExistsError" in ends["r1"].reason
     assert f"KeyError: '{OLD}'" in ends["r2"].reason
+
+
+def test_while_something_is_lacking_requests_wait_for_another_trainer_or_for_it(scene: Scene) -> None:
+    """On a full disk each failed at once, before a trainer with room could take it."""
+    scene.lacking = "stack.var: /var/lib/homeostat has 0 bytes free"
+    with structlog.testing.capture_logs() as logged:
+        scene.turn()
+        scene.turn()
+    assert [each["lacking"] for each in logged] == [scene.lacking]
+    assert scene.log.written == []
+    scene.lacking = ""
+    scene.outcome(won())
+    scene.turn()
+    assert scene.log.statuses() == [RetrainStatus.CLAIMED, RetrainStatus.PROMOTE]
 
 
 def test_another_champion_makes_the_request_void(scene: Scene) -> None:
