@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import select
 import sys
 import threading
 from collections.abc import Callable, MutableMapping
@@ -15,20 +16,27 @@ from streams.telemetry import metrics
 from streams.telemetry.settings import LogFormat
 
 TEXT = "%(asctime)s [%(levelname)s] %(name)s: %(message)s"
+READER_S = 0.05  # for a reader that is a little behind; one that stands still is waited for once
 ORDER = ["timestamp", "level", "event"]
 log = structlog.get_logger()
 
 
 class LossyStream:
-    """A stream that raises nothing: what it cannot write, for a full disk or a pipe without a reader, is counted. Code
-    that logs trouble goes on, whatever becomes of the line."""
+    """A stream that raises nothing and waits for no reader: what it cannot write, for a full disk, or a pipe without a
+    reader or with one that stands still, is counted. Code that logs trouble goes on, whatever becomes of the line."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self._stream, self._stands = stream, False
+        try:
+            self._fd: int | None = stream.fileno()
+        except OSError:  # it is no file of the system
+            self._fd = None
 
     def write(self, text: str) -> int:
         """Write the text, and hand it to the system."""
         try:
+            if not self._ready():
+                raise BlockingIOError
             self._stream.write(text)
             self._stream.flush()
         except (OSError, ValueError):  # ValueError: it is closed
@@ -37,6 +45,14 @@ class LossyStream:
 
     def flush(self) -> None:
         """Do nothing: `write` has handed everything over."""
+
+    def _ready(self) -> bool:
+        """Return whether a line would be taken: a pipe has 4 KiB of room then."""
+        if self._fd is None:
+            return True
+        ready = bool(select.select([], [self._fd], [], 0.0 if self._stands else READER_S)[1])
+        self._stands = not ready
+        return ready
 
 
 def set_up_logs(format: LogFormat = "text", role: str = "", name: str = "") -> None:
@@ -48,11 +64,10 @@ def set_up_logs(format: LogFormat = "text", role: str = "", name: str = "") -> N
     shared += [structlog.processors.StackInfoRenderer(), structlog.processors.format_exc_info]
     if format == "json":
         shared.append(_of_process(role, name))
-    structlog.configure(
-        processors=[*shared, renderer(format)],
-        logger_factory=lambda *_: structlog.WriteLogger(cast(TextIO, LossyStream(sys.stderr))),
-    )
-    _libraries(format, shared)
+    stream = cast(TextIO, LossyStream(sys.stderr))
+    logger = structlog.WriteLogger(stream)
+    structlog.configure(processors=[*shared, renderer(format)], logger_factory=lambda *_: logger)
+    _libraries(format, shared, stream)
 
 
 def renderer(format: LogFormat) -> Any:
@@ -69,9 +84,9 @@ def line(format: LogFormat, role: str, name: str) -> Callable[[dict[str, object]
     return lambda event: str(render(None, "info", {**event, **about}))
 
 
-def _libraries(format: LogFormat, shared: list[Any]) -> None:
+def _libraries(format: LogFormat, shared: list[Any], stream: TextIO) -> None:
     logging.getLogger("kafka").setLevel(logging.ERROR)  # its warnings are our own, once more
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter(TEXT))
     if format == "json":
         meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta

@@ -10,5 +10,6 @@ SPANS = Counter(
     ["outcome"],
 )
 LOG_LINES_LOST = Counter(
-    "homeostat_log_lines_lost_total", "Lines of the log that the standard error did not take, as on a full disk."
+    "homeostat_log_lines_lost_total",
+    "Lines of the log that the standard error did not take: its disk is full, or its reader stands still.",
 )

@@ -94,3 +94,27 @@ def _unread() -> int:
     read, write = os.pipe()
     os.close(read)
     return write
+
+
+MANY = """
+import structlog
+from streams.telemetry import metrics
+from streams.telemetry.logs import set_up_logs
+set_up_logs()
+for number in range(200):
+    structlog.get_logger().error("trouble", number=number, why="x" * 1_000)
+print(metrics.LOG_LINES_LOST._value.get())
+"""
+
+
+def test_a_reader_that_stands_still_stops_nobody_and_gets_the_lines_that_had_room() -> None:
+    """A gateway waited for it with all its requests, once 64 KiB were full."""
+    read, write = os.pipe()
+    command = [sys.executable, "-c", MANY]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=write, text=True, check=True, timeout=60)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        lines = pipe.read().splitlines()
+    assert len(lines) > 20
+    assert [f"number={number} " in line for number, line in enumerate(lines)] == [True] * len(lines)
+    assert len(lines) + float(done.stdout) == 200
