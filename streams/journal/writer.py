@@ -94,7 +94,7 @@ class Journal:
                 return self._lose(topic, "journal_full", f"{self.size_bytes} bytes wait")
             self._write(data)
         except OSError as error:
-            return self._lose(topic, "disk", str(error))
+            return self._lose(topic, "disk", f"{self._folder}: {error}")
         return True
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog.testing
 
 from streams.files import probed, put
 from streams.journal import metrics
@@ -44,7 +45,9 @@ def test_a_journal_counts_what_found_no_room_keeps_the_rest_and_goes_on(small: P
     ours, folder = journal(small / "spool"), small / "spool"
     assert publish(ours, range(100)) == [True] * 100
     before, filler = metrics.DROPPED.labels(FEEDBACK.name, "disk")._value.get(), fill(small)
-    kept = publish(ours, range(100, 400))
+    with structlog.testing.capture_logs() as logged:
+        kept = publish(ours, range(100, 400))
+    assert logged[0]["error"].startswith(f"{folder}: ")
     assert kept[-1] is False
     lost = kept.count(False)
     assert metrics.DROPPED.labels(FEEDBACK.name, "disk")._value.get() - before == lost > 100
