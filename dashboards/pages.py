@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from dashboards.panels import COLUMNS, Json
@@ -12,11 +13,19 @@ UID = "homeostat-runbooks"
 TITLE = "Homeostat: runbooks"
 FOLDER = Path(__file__).parent / "runbooks"
 HEIGHT = 14
+PLACES = FOLDER / "places.md"  # what differs from place to place: said once, and put below each page that leads to it
+LEADS = re.compile(rf"\[([^]]+)\]\({PLACES.name}\)")
 
 
 def path(uid: str) -> Path:
     """Return the file of a rule's page."""
     return FOLDER / f"{uid}.md"
+
+
+def shown(uid: str) -> str:
+    """Return a rule's page as Grafana shows it, where no other file is at hand."""
+    text, leads = LEADS.subn(r"\1", path(uid).read_text(encoding="utf-8"))
+    return f"{text}\n{PLACES.read_text(encoding='utf-8')}" if leads else text
 
 
 def link(grafana: str, uid: str) -> str:
@@ -43,7 +52,7 @@ def _panel(rule: Rule) -> Json:
         "type": "text",
         "title": rule.title,
         "gridPos": {"h": HEIGHT, "w": COLUMNS, "x": 0, "y": (number - 1) * HEIGHT},
-        "options": {"mode": "markdown", "content": path(rule.uid).read_text(encoding="utf-8")},
+        "options": {"mode": "markdown", "content": shown(rule.uid)},
     }
 
 

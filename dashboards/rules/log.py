@@ -17,7 +17,7 @@ LOG = (
         "critical",
         "<job> at <instance> gets no answer from Kafka.",
         "Clients are served and events wait in the gateways' journals, but nothing is judged and no alarm can be "
-        "raised. `homeostat doctor` looks at the brokers; `homeostat up` starts an embedded one.",
+        "raised. `homeostat doctor` looks at the brokers.",
         for_="1m",
     ),
     Rule(

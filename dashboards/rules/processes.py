@@ -19,7 +19,7 @@ PROCESSES = (
         ("job", "instance"),
         "critical",
         "<job> at <instance> does not answer.",
-        "Its last words are in its log; `homeostat up` starts what is missing.",
+        "Its last words are in its log; the page says where that is, and how it is started.",
         for_="1m",
     ),
     Rule(
@@ -29,8 +29,8 @@ PROCESSES = (
         ("job",),
         "critical",
         "<job> is unknown to Prometheus: it is gone, or it is not scraped.",
-        "`homeostat status` says what runs, `homeostat up` starts what is missing. If it runs, its address lacks in "
-        "Prometheus' targets. For a renderer or a replica that was taken away on purpose it ends by itself in a day.",
+        "`homeostat status` says what runs, the page how it is started. If it runs, its address lacks in Prometheus' "
+        "targets. For a renderer or a replica that was taken away on purpose it ends by itself in a day.",
         for_="2m",
         onset=" or ".join(
             (f"max by (job) (max_over_time(timestamp({UP})[1d:1m]))", *(f"timestamp({gone})" for gone in ABSENT))
@@ -53,7 +53,8 @@ PROCESSES = (
         ("replica",),
         "critical",
         "<replica> does not serve what it should, or has not confirmed it in time; it gets no requests.",
-        "The controller reloads adapters by itself; when the engine is gone, `homeostat up` starts it again.",
+        "The controller reloads adapters by itself; its log says what fails. Is the engine gone? The page says how to "
+        "start it.",
         for_="1m",
     ),
     Rule(

@@ -33,7 +33,7 @@ from streams.settings import WorkerSettings
 from streams.topics import TOPICS, kept_for
 
 ANSWER_S = 1.5
-CREATES = "`homeostat up` and `homeostat topics apply` create topics that are missing"
+CREATES = "`homeostat topics apply` creates topics that are missing; so does `homeostat up`, where it starts the stack"
 SETS = "`homeostat up` sets what differs"
 OWN = "`homeostat topics apply` sets it, where you have no reason for it"
 

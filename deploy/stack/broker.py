@@ -17,7 +17,7 @@ from streams.log.settings import KafkaSettings
 
 ANSWER_S = 1.2
 CONNECT_MS = 3_000  # of the clients that are made then
-REMEDY = "start it with `homeostat up`, or set kafka.bootstrap to brokers that run"
+REMEDY = "`homeostat up` starts an embedded one; else see kafka.bootstrap"
 
 
 class KafkaAway(OSError):

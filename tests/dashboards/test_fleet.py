@@ -98,7 +98,26 @@ def test_a_rule_has_a_page_whose_commands_there_are(rule: Rule) -> None:
 
 
 def test_every_page_belongs_to_a_rule() -> None:
-    assert {path.stem for path in pages.FOLDER.glob("*.md")} == {rule.uid for rule in RULES}
+    assert {path.stem for path in pages.FOLDER.glob("*.md")} == {rule.uid for rule in RULES} | {pages.PLACES.stem}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.uid)
+def test_what_differs_from_place_to_place_is_said_once_and_shown_with_each_page_that_needs_it(rule: Rule) -> None:
+    """`homeostat up` starts nothing in a cluster, and a pod's log is no file."""
+    page, shown = pages.path(rule.uid).read_text(), pages.shown(rule.uid)
+    for text in (page, rule.do, rule.summary):
+        assert not re.search(r"`homeostat up`|kubectl|docker|log/", text)
+    assert (pages.PLACES.read_text() in shown) is (pages.PLACES.name in page)
+    assert pages.PLACES.name not in shown, "Grafana has no such file"
+    if re.search(r"'s log|log of `", rule.do + page) or "the page" in rule.do:
+        assert pages.PLACES.name in page
+
+
+def test_each_place_has_its_line() -> None:
+    lines = [line for line in pages.PLACES.read_text().splitlines() if line.startswith("- ")]
+    assert [line.partition(":")[0] for line in lines][:3] == ["- One machine", "- Containers", "- A cluster"]
+    for command, line in (("homeostat up", 0), ("docker compose up", 1), ("kubectl ", 2)):
+        assert [n for n, text in enumerate(lines) if command in text] == [line]
 
 
 def test_rules_have_uids_of_their_own_that_grafana_takes() -> None:
