@@ -58,7 +58,8 @@ class GatewaySettings:
     capture_chars: int = 131_072  # of a question, and of an answer, that an event holds: begins and ends of long texts
     timeout_s: float = 120.0  # for a whole answer; of a stream, between two chunks
     connect_timeout_s: float = 2.0  # for a connection to an engine
-    engine_ca: Path | None = None  # PEM: whom certificates of https engines must lead to; None: whom the system trusts
+    # PEM: whom certificates of https engines must lead to, read again when it changes; None: whom the system trusts
+    engine_ca: Path | None = None
     tries: int = 3  # replicas asked while the client has seen nothing; two, where connections die with the request
     avoid_s: float = 1.0  # a replica that could not be reached is asked last for so long; twice as long each time
     silent_s: float = 30.0  # a replica that lets requests end unanswered and has answered no client for so long hangs

@@ -97,7 +97,7 @@ class EngineAccess:
         if urlsplit(self.url).scheme != "https":
             return None
         try:
-            return renewed(TlsFiles(self.ca, self.cert, self.key, "engines"))
+            return renewed(TlsFiles(self.ca, self.cert, self.key, "engines."))
         except ValueError as error:
             raise NoEngineKey(f"{error}, for {self.url}") from error
 

@@ -39,6 +39,7 @@ from serving.routes.routing import RouteTable
 from serving.settings import GatewaySettings
 from streams.engine_access import EngineAccess
 from streams.identity import ALIAS, Signer
+from streams.log.security.tls import TlsFiles, renewed
 from streams.scoring.settings import ScoringSettings
 
 Handler = Callable[[Request], Awaitable[None]]
@@ -84,7 +85,7 @@ class Gateway:
         self._table, self._keys, self._audit = table, keys, audit
         self.admission = Admission(settings.max_in_flight, time.monotonic, settings.max_answers_per_key)
         ca = settings.engine_ca
-        trusted = ssl.create_default_context(cafile=str(ca)) if ca is not None else None
+        trusted = renewed(TlsFiles(ca, prefix="gateway.engine_")) if ca is not None else None
         self.pool = EnginePool(settings.connect_timeout_s, trusted, tls_at, engines)
         self.limits = _limits(settings)
         maskers = Maskers(settings.mask, signer.tenant_key, settings.phone_country)

@@ -38,7 +38,7 @@ class ReplicaList:
         check_list(listed)
         self._entries = {name: listed[name] for name in sorted(listed, key=lambda each: ("*" in each, -len(each)))}
         self._files = {
-            name: TlsFiles(entry.ca, entry.cert, entry.key, f'replicas."{name}"') for name, entry in listed.items()
+            name: TlsFiles(entry.ca, entry.cert, entry.key, f'replicas."{name}".') for name, entry in listed.items()
         }
         self._by_url: dict[str, str] = {}  # address of each that was believed once -> its entry
         self.find = lru_cache(maxsize=MOST_NAMES)(self._find)

@@ -34,7 +34,8 @@ class SideCarSettings:
     key_file: Path | None = None  # PEM: the Ed25519 key that signs; None: made at the first start, in stack.var
     tls_cert: Path | None = None  # PEM, with its chain; with it the side-car speaks HTTPS and nothing else
     tls_key: Path | None = None  # PEM, of that certificate
-    client_ca: Path | None = None  # PEM: whom certificates of gateways must lead to; None: none is asked for
+    # PEM: whom gateways' certificates must lead to, read again when it changes (TLS 1.3 then); None: none is asked for
+    client_ca: Path | None = None
     metrics_port: int = 9106  # where Prometheus finds the side-car's metrics
     timeout_s: float = 600.0  # for a whole answer; of a stream, between two chunks; gateways have less patience
     body_limit_bytes: int = 16 * 1_048_576  # of a request's body; gateways have a lower limit of their own

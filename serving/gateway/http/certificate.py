@@ -1,4 +1,5 @@
-"""The gateway's certificate and key, read again when their files change: new connections get the new ones."""
+"""A listener's certificate, its key, and whom clients' certificates must lead to, read again when their files change:
+new connections get the new ones."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ class Certificate:
         client_ca: Path | None = None,
     ) -> None:
         """`check` raises where the key's file lies open to others. `client_ca`: whom clients' certificates must lead
-        to, read once; None: clients need none. Raise OSError (ssl.SSLError) for files that are no pair."""
+        to; None: clients need none. Raise OSError (ssl.SSLError) for files that cannot be used."""
         self._cert, self._key, self._check, self._client_ca = cert, key, check, client_ca
         self._known = self._stamps()
         self.context = self._current = self._read()
@@ -37,7 +38,7 @@ class Certificate:
             self._known = found
 
     def reload(self) -> None:
-        """Read the files again. A pair that is broken changes nothing."""
+        """Read the files again. One that is broken changes nothing."""
         try:
             self._current = self._read()
             log.info("certificate read again", path=str(self._cert))
@@ -49,12 +50,17 @@ class Certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self._cert, self._key)
         if self._client_ca is not None:
-            context.load_verify_locations(self._client_ca)
+            try:
+                context.load_verify_locations(self._client_ca)
+            except OSError as error:
+                raise OSError(f"{self._client_ca}: no certificates in PEM ({error})") from error
             context.verify_mode = ssl.CERT_REQUIRED
+            # else who was believed once goes on with its session, whomever is trusted by then
+            context.minimum_version, context.num_tickets = ssl.TLSVersion.TLSv1_3, 0
         return context
 
     def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext) -> None:
         connection.context = self._current
 
     def _stamps(self) -> list[Stamp | None]:
-        return [stamp(path) for path in (self._cert, self._key)]
+        return [stamp(path) for path in (self._cert, self._key, self._client_ca) if path is not None]

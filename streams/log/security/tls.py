@@ -19,12 +19,12 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
     """Files in PEM. `ca`: who signs the others' certificates, None: whom this system trusts; `cert` and `key`: ours,
-    for those that ask for one; `table`: of the settings that name the files."""
+    for those that ask for one; `prefix`: of the settings that name the files."""
 
     ca: Path | None = None
     cert: Path | None = None
     key: Path | None = None
-    table: str = "kafka.security"
+    prefix: str = "kafka.security."
 
     def named(self) -> dict[str, Path]:
         """Return the files that are given, by their settings' names."""
@@ -33,14 +33,14 @@ class TlsFiles:
 
     def context(self) -> ssl.SSLContext:
         """Return a context made from the files as they are now. Raise ValueError, which names the file at fault."""
-        context = _made(self.ca, self.table)
+        context = _made(self.ca, self.prefix)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if self.cert is not None:
             try:
                 context.load_cert_chain(self.cert, self.key, password=_no_password)
             except (OSError, ValueError) as error:  # ssl.SSLError too
                 raise ValueError(
-                    f"{self.table}.cert = {str(self.cert)!r}, {self.table}.key = {str(self.key)!r}: cannot be used "
+                    f"{self.prefix}cert = {str(self.cert)!r}, {self.prefix}key = {str(self.key)!r}: cannot be used "
                     f"({_reason(error)}), expected a certificate and its private key without a password, in PEM"
                 ) from error
         return context
@@ -73,13 +73,16 @@ class RenewedContext(ssl.SSLContext):
                 self._stamps = found
                 try:
                     self._present = self._files.context()
-                    log.info("certificates read again", settings=self._files.table, paths=self._paths())
+                    log.info("certificates read again", settings=self._settings(), paths=self._paths())
                 except ValueError as error:
                     log.error("certificates stay as they were", error=str(error))
             return self._present
 
     def _look(self) -> list[Stamp | None]:
         return [stamp(path) for path in self._files.named().values()]
+
+    def _settings(self) -> list[str]:
+        return [f"{self._files.prefix}{name}" for name in self._files.named()]
 
     def _paths(self) -> list[str]:
         return [str(path) for path in self._files.named().values()]
@@ -91,12 +94,12 @@ def renewed(files: TlsFiles) -> RenewedContext:
     return RenewedContext(files)
 
 
-def _made(ca: Path | None, table: str) -> ssl.SSLContext:
+def _made(ca: Path | None, prefix: str) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca)
     except OSError as error:
         raise ValueError(
-            f"{table}.ca = {str(ca)!r}: cannot be used ({_reason(error)}), expected certificates in PEM"
+            f"{prefix}ca = {str(ca)!r}: cannot be used ({_reason(error)}), expected certificates in PEM"
         ) from error
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import structlog.testing
 import uvloop
 
 from serving.gateway.engines.ejection import Ejection
@@ -28,6 +30,7 @@ from tests.serving.support.scripted import (
     half_a_body,
     says_nothing,
 )
+from tests.support.authority import Authority, Pair
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("quick_sweeps", "no_defect")
@@ -204,3 +207,30 @@ async def test_engines_may_have_a_certificate_of_an_authority_of_ones_own(tmp_pa
         alone(scene)
         assert [(await scene.post()).status for _ in range(2)] == [200, 200]
         assert len(engine.visits) == 1
+
+
+async def test_whom_engines_must_lead_to_is_read_again_and_a_broken_file_changes_nothing(tmp_path: Path) -> None:
+    former, later = Authority(tmp_path, "former"), Authority(tmp_path, "later")
+    trusted, server = tmp_path / "trusted.pem", ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trusted.write_bytes(former.ca.read_bytes())
+    scene = Scene()
+    scene.settings = replace(scene.settings, engine_ca=trusted)
+    former_pair, later_pair = former.sign("former-engine"), later.sign("later-engine")
+
+    async def status(pair: Pair) -> int:
+        scene.gateway.pool.close()  # else the open connection is used
+        server.load_cert_chain(pair.cert, pair.key)
+        return (await scene.post()).status
+
+    server.load_cert_chain(former_pair.cert, former_pair.key)
+    async with saying(always(whole(SAID)), server) as engine, scene.running():
+        scene.attest(0, url=engine.url)
+        alone(scene)
+        assert (await status(former_pair), await status(later_pair)) == (200, 503)
+        trusted.write_text("nothing of use")
+        with structlog.testing.capture_logs() as logged:
+            assert (await status(former_pair), await status(later_pair)) == (200, 503)
+        (kept,) = [each for each in logged if each["event"] == "certificates stay as they were"]
+        assert f"gateway.engine_ca = {str(trusted)!r}: cannot be used (" in kept["error"]
+        trusted.write_bytes(later.ca.read_bytes())
+        assert (await status(former_pair), await status(later_pair)) == (503, 200)

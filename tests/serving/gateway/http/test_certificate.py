@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from serving.gateway.http.listener import Listener
 from tests.serving.support.certificates import Certificates
 from tests.serving.support.http_server import LIMITS, Application
 from tests.serving.support.wire import asking, wired
+from tests.support.authority import Authority
 
 
 def made(folder: Path) -> Certificates:
@@ -90,3 +92,47 @@ async def test_a_broken_pair_changes_nothing(tmp_path: Path, fault: str) -> None
             certificate.reload()
         assert [entry["log_level"] for entry in logged] == ["error"]
         assert await shown(port) == expected
+
+
+def answered(port: int, context: ssl.SSLContext, before: ssl.SSLSession | None = None) -> ssl.SSLSession | None:
+    """A client that begins with the session that it had before; its session, where it was let in."""
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", port)) as plain,
+            context.wrap_socket(plain, server_hostname="127.0.0.1", session=before) as connection,
+        ):
+            connection.sendall(asking())
+            return connection.session if connection.recv(1_000).startswith(b"HTTP/1.1 200") else None
+    except OSError:
+        return None
+
+
+async def test_whom_clients_must_lead_to_is_read_again_and_a_broken_file_changes_nothing(tmp_path: Path) -> None:
+    """Who was let in once does not go on with its session, either."""
+    own, former, later = (Authority(tmp_path, name) for name in ("own", "former", "later"))
+    shown, trusted = own.sign("shown"), tmp_path / "trusted.pem"
+    trusted.write_bytes(former.ca.read_bytes())
+    contexts = []
+    for authority in (former, later):
+        pair, context = authority.sign(f"client-{authority.ca.stem}"), ssl.create_default_context(cafile=own.ca)
+        context.load_cert_chain(pair.cert, pair.key)
+        contexts.append(context)
+    certificate = Certificate(shown.cert, shown.key, client_ca=trusted)
+
+    async def let_in(*before: ssl.SSLSession | None) -> list[ssl.SSLSession | None]:
+        return [await asyncio.to_thread(answered, port, *each) for each in zip(contexts, before, strict=True)]
+
+    async with behind(certificate) as port:
+        session, nobody = await let_in(None, None)
+        assert session
+        assert nobody is None
+        trusted.write_text("nothing of use")
+        with structlog.testing.capture_logs() as logged:
+            certificate.reload_if_changed()
+            certificate.reload_if_changed()
+        (kept,) = [each for each in logged if each["log_level"] == "error"]
+        assert kept["error"].startswith(f"{trusted}: no certificates in PEM (")
+        assert [each is not None for each in await let_in(session, None)] == [True, False]
+        trusted.write_bytes(later.ca.read_bytes())
+        certificate.reload_if_changed()
+        assert [each is not None for each in await let_in(session, None)] == [False, True]
