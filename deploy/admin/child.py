@@ -24,45 +24,43 @@ async def pieces(
     """Yield a command's output as it comes, empty pieces while it is silent, and its exit status last. It ends with the
     iteration, whatever ends that."""
     async with _started(command, environment) as process:
-        queue: asyncio.Queue[OutputPiece | None] = asyncio.Queue(64)
-        assert process.stdout is not None
-        assert process.stderr is not None
-        readers = [
-            asyncio.create_task(_read(process.stdout, "out", queue)),
-            asyncio.create_task(_read(process.stderr, "err", queue)),
-        ]
-        deadline = asyncio.get_running_loop().time() + limit_s
+        queue: asyncio.Queue[OutputPiece] = asyncio.Queue(64)
+        reading = asyncio.create_task(_read_whole(process, queue))
         try:
-            async for piece in _until(deadline, queue, len(readers)):
+            async for piece in _until(asyncio.get_running_loop().time() + limit_s, queue):
                 yield piece
-            left_s = max(0.0, deadline - asyncio.get_running_loop().time())
-            yield OutputPiece(exit=await asyncio.wait_for(process.wait(), left_s))
         except TimeoutError:
             yield OutputPiece(err=f"Error: the command was ended after {limit_s:g} s (admin.timeout_s)\n")
             yield OutputPiece(exit=TOO_LONG)
         finally:
-            for reader in readers:
-                reader.cancel()
+            reading.cancel()
 
 
-async def _until(deadline: float, queue: asyncio.Queue[OutputPiece | None], streams: int) -> AsyncIterator[OutputPiece]:
-    """Yield pieces until each stream has ended. Raise TimeoutError at the deadline."""
-    while streams:
+async def _until(deadline: float, queue: asyncio.Queue[OutputPiece]) -> AsyncIterator[OutputPiece]:
+    """Yield pieces until one has the exit status. Raise TimeoutError at the deadline."""
+    piece = OutputPiece()
+    while piece.exit is None:
         left_s = deadline - asyncio.get_running_loop().time()
         if left_s <= 0:
             raise TimeoutError
         try:
             piece = await asyncio.wait_for(queue.get(), min(ALIVE_S, left_s))
         except TimeoutError:
-            yield OutputPiece()
-            continue
-        if piece is None:
-            streams -= 1
-        else:
-            yield piece
+            piece = OutputPiece()
+        yield piece
 
 
-async def _read(stream: asyncio.StreamReader, name: str, queue: asyncio.Queue[OutputPiece | None]) -> None:
+async def _read_whole(process: asyncio.subprocess.Process, queue: asyncio.Queue[OutputPiece]) -> None:
+    """Queue what a command prints, and its exit status last."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    async with asyncio.TaskGroup() as reading:
+        reading.create_task(_read(process.stdout, "out", queue))
+        reading.create_task(_read(process.stderr, "err", queue))
+    await queue.put(OutputPiece(exit=await process.wait()))
+
+
+async def _read(stream: asyncio.StreamReader, name: str, queue: asyncio.Queue[OutputPiece]) -> None:
     """Queue whole lines, so that a name in one stays in one piece; half a line once it has waited for its rest."""
     decoder, rest, ended = codecs.getincrementaldecoder("utf-8")("replace"), "", False
     while not ended:
@@ -77,7 +75,6 @@ async def _read(stream: asyncio.StreamReader, name: str, queue: asyncio.Queue[Ou
             text, rest = text + rest, ""
         if text:
             await queue.put(OutputPiece(out=text) if name == "out" else OutputPiece(err=text))
-    await queue.put(None)
 
 
 @asynccontextmanager

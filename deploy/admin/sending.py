@@ -17,7 +17,7 @@ from deploy.admin.call import CALL, PATH, Call
 from deploy.config.admin_settings import AdminSettings
 
 READ = 65_536
-SILENT_S = 6 * wire.ALIVE_S  # longer without a line, and the connection is taken for broken
+SILENT_S = 4 * wire.ALIVE_S  # without a line: the server takes a call at once, and a command under way says so
 REMEDY = {
     401: "get a new key or token (admin.token_file, admin.token_command)",
     403: "ask who gives out keys or groups for the scope",
@@ -66,7 +66,9 @@ def _connected(settings: AdminSettings) -> Iterator[http.client.HTTPConnection]:
     except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
         if isinstance(error, AdminAway):
             raise
-        raise AdminAway(f"{settings.url} ({error!r}): {BROKEN}") from error
+        silent = f"it took the connection, and then said nothing for {SILENT_S:g} s"
+        why = silent if isinstance(error, TimeoutError) else repr(error)
+        raise AdminAway(f"{settings.url} ({why}): {BROKEN}") from error
     finally:
         connection.close()
 

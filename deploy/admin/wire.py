@@ -10,7 +10,7 @@ import re
 
 import msgspec
 
-ALIVE_S = 10.0  # between two lines at most: proxies keep the connection, and a caller who hung up is noticed
+ALIVE_S = 2.5  # between two lines at most: a silent server is told from a long command, a caller who hung up is noticed
 CHUNK = 196_608  # bytes of a file in one line
 CONTENT = "application/x-ndjson"
 SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=@+-]{0,199}")  # of a path inside a folder that is sent or comes back

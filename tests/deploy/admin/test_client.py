@@ -24,7 +24,7 @@ import psutil
 import pytest
 from click.testing import CliRunner, Result
 
-from deploy.admin import token
+from deploy.admin import sending, token
 from deploy.admin.client import DEFAULT_FILE
 from deploy.cli import main
 from deploy.config import settings as config
@@ -198,6 +198,18 @@ def test_an_admin_api_that_is_away_is_named_at_once(tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert f"the admin API at http://127.0.0.1:{port} cannot be reached" in done.stderr
     assert "nothing was sent: does `homeostat run admin` run there? See admin.url" in done.stderr
+
+
+def test_an_admin_api_that_takes_the_call_and_says_nothing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "SILENT_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        done = AdminProcess(tmp_path, silent.getsockname()[1]).run("status")
+    assert done.exit_code == 1
+    assert "it took the connection, and then said nothing for 0.3 s): the connection broke off; the command may" in (
+        done.stderr
+    )
 
 
 def test_the_environment_names_it_too_and_a_command_that_it_runs_is_not_sent_again(
