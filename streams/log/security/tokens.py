@@ -1,4 +1,5 @@
-"""Tokens for OAUTHBEARER, printed by a command of the operator's: it is run again before a token expires."""
+"""Tokens for OAUTHBEARER, printed by a command of the operator's: it is run again before a token expires. A command
+that hangs holds up no client for long while the token before is good, and it ends with this process."""
 
 from __future__ import annotations
 
@@ -9,10 +10,11 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache
 from selectors import EVENT_READ, DefaultSelector
-from threading import Lock
+from threading import Lock, Thread
 from typing import IO, Any, cast
 
 import msgspec
@@ -20,9 +22,14 @@ import structlog
 from kafka.errors import SaslAuthenticationFailedError
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
+from streams.log.ending import ENDING
+
 log = structlog.get_logger()
 
-TIMEOUT_S = 20.0  # for the command
+TIMEOUT_S = 20.0  # for the command, which asks a server and may ask it again
+ENDING_S = 2.0  # likewise, once this process is to end
+HELD_UP_S = 2.0  # for a new token, where the one before is good still
+LOOK_S = 0.2
 MOST_BYTES = 65_536  # of what it prints; brokers take less
 UNKNOWN_S = 300.0  # that a token is used which does not say how long it is good
 RENEWED_AT = 0.8  # of its time: clients that show it once more do so at 85 % and later
@@ -61,26 +68,47 @@ class TokenCommand(AbstractTokenProvider):  # type: ignore[misc]
         self._lock = Lock()
         self._token = BearerToken("", 0.0)
         self._renew_at = self._ends_at = float("-inf")
+        self._renewal: Future[str] | None = None  # under way
 
     def token(self) -> str:
         """Return a token that is good for a while. Raise TokenFailed where the command gives none and the one before
         has expired."""
         with self._lock:
-            if (now := self._clock()) >= self._renew_at:
-                self._renew(now)
-            return self._token.text
-
-    def _renew(self, now: float) -> None:
+            now, known = self._clock(), self._token.text
+            if now < self._renew_at:
+                return known
+            if (renewal := self._renewal) is None:
+                renewal = self._renewal = Future()
+                Thread(target=self._renew, args=(renewal, now), name="token", daemon=True).start()
+            good = now < self._ends_at
         try:
-            self._token = printed(self._command, now)
+            return renewal.result(HELD_UP_S if good else None)
+        except TimeoutError:
+            return known
+
+    def _renew(self, renewal: Future[str], now: float) -> None:
+        try:
+            text = self._renewed(now)
+        except Exception as error:  # the thread's top: whoever waits for it gets it
+            self._renewal = None
+            renewal.set_exception(error)
+        else:
+            self._renewal = None
+            renewal.set_result(text)
+
+    def _renewed(self, now: float) -> str:
+        try:
+            found = printed(self._command, now)
         except TokenFailed as error:
             if now >= self._ends_at:
                 raise
             self._renew_at = min(now + AGAIN_S, self._ends_at)
             log.error("the token for the brokers cannot be renewed yet", error=str(error))
-        else:
-            self._renew_at = now + RENEWED_AT * self._token.lasts_s
-            self._ends_at = now + self._token.lasts_s
+            return self._token.text
+        with self._lock:
+            self._token, self._ends_at = found, now + found.lasts_s
+            self._renew_at = now + RENEWED_AT * found.lasts_s
+        return found.text
 
 
 @cache
@@ -100,7 +128,8 @@ def printed(command: Sequence[str], now: float) -> BearerToken:
     try:
         code, output, errors = _run(command)
     except TimeoutError as error:
-        raise TokenFailed(f"{name} did not end within {TIMEOUT_S:g} s") from error
+        why = "was ended with this process" if ENDING.is_set() else f"did not end within {TIMEOUT_S:g} s"
+        raise TokenFailed(f"{name} {why}") from error
     except OSError as error:
         raise TokenFailed(f"{name} cannot be run: {error.strerror}") from error
     if len(output) >= MOST_BYTES:
@@ -120,26 +149,34 @@ def printed(command: Sequence[str], now: float) -> BearerToken:
 def _run(command: Sequence[str]) -> tuple[int, bytes, bytes]:
     """Return the exit status, and the first MOST_BYTES that it wrote to stdout and to stderr. Raise OSError, or
     TimeoutError once the command, and what it started, is ended."""
-    pipe, deadline = subprocess.PIPE, time.monotonic() + TIMEOUT_S
+    pipe, began = subprocess.PIPE, time.monotonic()
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, start_new_session=True) as child:
         try:
-            output, errors = _begins([child.stdout, child.stderr], deadline)
-            return child.wait(max(deadline - time.monotonic(), 0)), output, errors
-        except (TimeoutError, subprocess.TimeoutExpired) as error:
+            output, errors = _begins([child.stdout, child.stderr], began)
+            while child.poll() is None:
+                time.sleep(_next_look_s(began) / 10)  # it ends soon, as a rule
+            return child.returncode, output, errors
+        except TimeoutError:
             os.killpg(child.pid, signal.SIGKILL)  # what it started may hold its output open
-            raise TimeoutError from error
+            raise
 
 
-def _begins(streams: Sequence[IO[bytes] | None], deadline: float) -> list[bytes]:
+def _next_look_s(began: float) -> float:
+    """Return how long to wait until the next look. Raise TimeoutError once the command's time is over."""
+    left_s = began + (ENDING_S if ENDING.is_set() else TIMEOUT_S) - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    return min(left_s, LOOK_S)
+
+
+def _begins(streams: Sequence[IO[bytes] | None], began: float) -> list[bytes]:
     """Read no more than a token may take, then close the pipe: who writes on ends by that. Raise TimeoutError."""
     read = {stream: b"" for stream in streams if stream is not None}
     with DefaultSelector() as selector:
         for stream in read:
             selector.register(stream, EVENT_READ)
         while selector.get_map():
-            if not (ready := selector.select(max(deadline - time.monotonic(), 0))):
-                raise TimeoutError
-            for key, _ in ready:
+            for key, _ in selector.select(_next_look_s(began)):
                 stream = cast("IO[bytes]", key.fileobj)
                 data = os.read(key.fd, MOST_BYTES - len(read[stream]))
                 read[stream] += data

@@ -19,6 +19,7 @@ import pytest
 
 from deploy.doctor.certificates import broker_certificates
 from streams.log.client import REFUSED
+from streams.log.ending import ENDING
 from streams.log.security.expiry import expiring
 from streams.log.security.files import AccountFiles
 from streams.log.security.settings import SecuritySettings
@@ -183,6 +184,30 @@ def test_a_token_is_used_until_shortly_before_its_end(monkeypatch: pytest.Monkey
     assert commands.source.token() == "t1"
     commands.now += 2
     assert commands.source.token() == "t2"
+
+
+def test_a_command_that_hangs_holds_nobody_up_whose_token_is_good_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.log.security.tokens.HELD_UP_S", 0.05)
+    commands, go_on = Commands(monkeypatch, 100.0), threading.Event()
+    assert commands.source.token() == "t1"
+    monkeypatch.setattr("streams.log.security.tokens.printed", lambda *given: go_on.wait() and commands.printed(*given))
+    commands.now += 85
+    assert [commands.source.token(), commands.source.token()] == ["t1", "t1"]
+    go_on.set()
+    wait(lambda: commands.source.token() == "t2", what="the new token")
+    assert commands.runs == 2
+
+
+@pytest.mark.parametrize("does", ["sleep 3600", "exec >&- 2>&-; sleep 3600"], ids=["hangs", "has closed its output"])
+def test_a_command_that_hangs_ends_with_the_process(does: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.log.security.tokens.TIMEOUT_S", 3_600.0)
+    monkeypatch.setattr("streams.log.security.tokens.ENDING_S", 0.2)
+    ENDING.set()
+    try:
+        with pytest.raises(TokenFailed, match=r"token_command \(sh\) was ended with this process"):
+            printed(["sh", "-c", does], 0.0)
+    finally:
+        ENDING.clear()
 
 
 async def test_a_failing_command_harms_once_the_token_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
