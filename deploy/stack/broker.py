@@ -10,10 +10,9 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from streams.log.availability import speaks_kafka
-from streams.log.settings import KafkaSettings
+from streams.log.settings import HurriedKafka, KafkaSettings
 
 ANSWER_S = 1.2
 CONNECT_MS = 3_000  # of the clients that are made then
@@ -32,7 +31,7 @@ def reached(kafka: KafkaSettings, wait_s: float = ANSWER_S) -> KafkaSettings:
     why = _first(answers, len(kafka.servers), wait_s)
     if why:
         raise KafkaAway(f"Kafka at {kafka.bootstrap} {why}: {REMEDY}")
-    return replace(kafka, options={"bootstrap_timeout_ms": CONNECT_MS, **kafka.options})
+    return HurriedKafka.of(kafka, {"bootstrap_timeout_ms": CONNECT_MS})
 
 
 def _first(answers: queue.Queue[str], servers: int, wait_s: float) -> str:

@@ -3,7 +3,7 @@
 kafka-python tries for its whole time and then raises a timeout, also where the broker has refused the password: here
 the refusal is raised at once. And where no broker answers it leaves threads and files behind: here nothing is left,
 since clients try again and again. A client that is closed while it reads says nothing. A process that is to end waits
-for no broker (`ending`)."""
+for no broker (`ending`, `silence`)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from typing import Any
 from kafka import errors as kafka_errors
 from kafka.net.compat import KafkaNetClient
 from kafka.net.manager import KafkaConnectionManager
-from kafka.net.selector import NetworkSelector
 
 from streams.log.ending import ENDING
+from streams.log.silence import HeedfulNetwork
 
 REFUSED = (
     kafka_errors.AuthorizationError,
@@ -28,12 +28,17 @@ REFUSED = (
 
 class BrokerClient(KafkaNetClient):  # type: ignore[misc]
     """For the setting `kafka_client` of each client of kafka-python. Connecting raises one of REFUSED. `secrets`: name
-    and password as they are now, asked for with each connection."""
+    and password as they are now, asked for with each connection; `quiet_s`: see HeedfulNetwork."""
 
     def __init__(
-        self, net: Any = None, manager: Any = None, secrets: Callable[[], Mapping[str, str]] = dict, **configs: Any
+        self,
+        net: Any = None,
+        manager: Any = None,
+        secrets: Callable[[], Mapping[str, str]] = dict,
+        quiet_s: float | None = None,
+        **configs: Any,
     ) -> None:
-        net = NetworkSelector(**configs) if net is None else net
+        net = HeedfulNetwork(str(configs.get("bootstrap_servers")), quiet_s, **configs) if net is None else net
         super().__init__(net, _Manager(net, secrets, **configs) if manager is None else manager, **configs)
 
     def close(self, node_id: Any = None) -> None:
@@ -81,12 +86,15 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]
             raise error
 
     async def _build_transport(self, node: Any, timeout_at: Any = None) -> Any:
-        """Upstream drops the bytes that come together with a connection's end: the broker's reason for it."""
+        """Upstream drops the bytes that come together with a connection's end: the broker's reason for it. And whatever
+        comes is heeded."""
         transport = await super()._build_transport(node, timeout_at=timeout_at)
-        received = transport._sock_recv
+        receive = transport._sock_recv
 
         def received_first() -> tuple[bytes, Any]:
-            data, error = received()
+            data, error = receive()
+            if data:
+                self._net.received()
             return data, None if data else error
 
         transport._sock_recv = received_first

@@ -21,6 +21,14 @@ class BrokersSilent(OSError):
     """Nothing came from the brokers for too long. What was under way then is in the log or is not."""
 
 
+def silent(about: str, quiet_s: float) -> BrokersSilent:
+    """Return the error for brokers that have sent nothing for so long."""
+    return BrokersSilent(
+        f"Kafka at {about} answered, and then nothing more for {quiet_s:g} s: look at kafka.security or kafka.options, "
+        "and at the addresses that the brokers advertise; `homeostat doctor` shows more"
+    )
+
+
 def unheeded() -> None:
     """Do nothing: for an act whose steps are not waited for."""
 
@@ -49,9 +57,5 @@ def patient(act: Callable[[Moved], T], about: str, quiet_s: float = QUIET_S) -> 
         try:
             steps.get(timeout=quiet_s)
         except queue.Empty:
-            why = (
-                f"answered, and then nothing more for {quiet_s:g} s: look at kafka.security or kafka.options, "
-                "and at the addresses that the brokers advertise; `homeostat doctor` shows more"
-            )
-            raise BrokersSilent(f"Kafka at {about} {why}") from None
+            raise silent(about, quiet_s) from None
     return done.result()

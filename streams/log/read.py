@@ -20,6 +20,8 @@ from streams.topics import CREATES, Topic
 log = structlog.get_logger()
 
 E = TypeVar("E", bound=Event)
+WAIT_S = 30.0  # for the next records before the end; `KafkaSettings.quiet_s`, where that is less
+FETCHED, HURRIED = 64 * 1_048_576, 4 * 1_048_576  # bytes of one answer; less where its beginning is not waited for long
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +50,28 @@ def read(settings: KafkaSettings, topic: Topic, kind: type[E], moved: Moved = un
 
 
 def span(
-    settings: KafkaSettings, topic: Topic, partition: int, first: int = 0, end: int | None = None, wait_s: float = 30.0
+    settings: KafkaSettings,
+    topic: Topic,
+    partition: int,
+    first: int = 0,
+    end: int | None = None,
+    wait_s: float = WAIT_S,
 ) -> list[Raw]:
     """Return one partition's records from offset `first` to before `end`, as `scan` yields them."""
     return list(scan(settings, topic, partition, first, end, wait_s))
 
 
 def scan(
-    settings: KafkaSettings, topic: Topic, partition: int, first: int = 0, end: int | None = None, wait_s: float = 30.0
+    settings: KafkaSettings,
+    topic: Topic,
+    partition: int,
+    first: int = 0,
+    end: int | None = None,
+    wait_s: float = WAIT_S,
 ) -> Iterator[Raw]:
     """Yield one partition's records from offset `first` to before `end` (None: its present end), as far as the log
     still has them. Raises TimeoutError when the broker sends nothing for `wait_s`."""
-    consumer = _consumer(settings, poll_ms=200)
+    consumer, wait_s = _consumer(settings, poll_ms=200), min(wait_s, settings.quiet_s or wait_s)
     try:
         at = TopicPartition(settings.physical(topic.name), partition)
         consumer.assign([at])
@@ -86,7 +98,7 @@ def follow(
     until_end: bool = False,
     from_end: bool = False,
     poll_ms: int = 200,
-    wait_s: float = 30.0,
+    wait_s: float = WAIT_S,
     idle: Callable[[], None] = lambda: None,
     moved: Moved = unheeded,
 ) -> Iterator[Record[E]]:
@@ -98,7 +110,7 @@ def follow(
 
     Reads by assignment, not by group: every follower gets everything. A record of this kind that cannot be read is
     left out, and a warning names it; a record whose headers name another kind is not ours."""
-    consumer = _consumer(settings, poll_ms)
+    consumer, wait_s = _consumer(settings, poll_ms), min(wait_s, settings.quiet_s or wait_s)
     try:
         moved()
         name = settings.physical(topic.name)
@@ -171,11 +183,12 @@ def partition_counts(settings: KafkaSettings, topics: Iterable[Topic]) -> dict[s
 
 
 def _consumer(settings: KafkaSettings, poll_ms: int) -> KafkaConsumer:
+    most = FETCHED if settings.quiet_s is None else HURRIED
     return KafkaConsumer(
         enable_auto_commit=False,
         fetch_max_wait_ms=poll_ms,
-        fetch_max_bytes=64 * 1_048_576,
-        max_partition_fetch_bytes=16 * 1_048_576,
+        fetch_max_bytes=most,
+        max_partition_fetch_bytes=most // 4,
         **settings.client,
     )
 

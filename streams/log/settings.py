@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
@@ -57,13 +57,19 @@ class KafkaSettings:
         from streams.log.client import BrokerClient  # a third of the time until an operator knows that Kafka is away
 
         security = self.security
+        secrets = {"secrets": security.secrets} if security.username_file else {}
         return {
             "bootstrap_servers": self.bootstrap,
-            "kafka_client": partial(BrokerClient, secrets=security.secrets) if security.username_file else BrokerClient,
+            "kafka_client": partial(BrokerClient, quiet_s=self.quiet_s, **secrets),
             "reconnect_backoff_max_ms": RECONNECT_MS,
             **self.options,
             **security.options(),
         }
+
+    @property
+    def quiet_s(self) -> float | None:
+        """Return after how long without anything from the brokers a call is given up; None: by its own limits."""
+        return None
 
     @property
     def secured(self) -> bool:
@@ -99,6 +105,20 @@ class KafkaSettings:
             )
             for each in topics
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class HurriedKafka(KafkaSettings):
+    """The same for a command, whose operator waits. Records that are being written have their own limit: half a minute,
+    as whether one was written would not be known."""
+
+    quiet_s: float = 5.0
+
+    @classmethod
+    def of(cls, settings: KafkaSettings, options: Mapping[str, Any]) -> HurriedKafka:
+        """Return settings with further options, which yield to those that are given."""
+        given = {each.name: getattr(settings, each.name) for each in fields(KafkaSettings)}
+        return cls(**{**given, "options": {**options, **settings.options}})
 
 
 def _check_servers(servers: Iterable[str]) -> None:

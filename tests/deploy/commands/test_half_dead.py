@@ -19,7 +19,8 @@ from serving.rollout import operations
 from streams.events import RouteWritten
 from streams.log.append import Appender
 from streams.log.patience import BrokersSilent, patient
-from streams.log.read import follow
+from streams.log.read import follow, read
+from streams.log.settings import HurriedKafka
 from streams.topics import ROUTES
 from tests.serving.support.fake_log import route
 from tests.support.half_dead import API_VERSIONS, FETCH, LIST_OFFSETS, METADATA, PRODUCE, HalfDead, half_dead
@@ -88,6 +89,21 @@ def test_each_quick_act_is_given_up(well: HalfDead, monkeypatch: pytest.MonkeyPa
     for everywhere in (operations.pause_all, operations.resume_all):
         with pytest.raises(BrokersSilent):
             everywhere(kafka, "test")
+
+
+@pytest.mark.parametrize("name", [name for name in BROKERS if name != "no writes"])
+def test_who_lists_something_is_told_that_the_broker_says_nothing(name: str, well: HalfDead) -> None:
+    well.answers, first = BROKERS[name]
+    hurried = HurriedKafka(well.settings.bootstrap, {"bootstrap_timeout_ms": 3_600_000}, quiet_s=0.5)
+    with pytest.raises(OSError, match=r"then nothing more for 0\.5 s|: no records for 0\.5 s"):
+        read(hurried, ROUTES, RouteWritten)
+    assert well.swallowed[:1] == [first]
+
+
+def test_a_hurried_reader_reads_what_others_read(well: HalfDead) -> None:
+    found = read(HurriedKafka.of(well.settings, {}), ROUTES, RouteWritten)
+    assert found == read(well.settings, ROUTES, RouteWritten)
+    assert found
 
 
 def test_a_reader_whose_broker_falls_silent_while_it_reads_gives_up(

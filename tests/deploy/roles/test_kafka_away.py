@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -37,7 +38,7 @@ def keyed(path: Path) -> Path:
     return path
 
 
-def written(role: str, folder: Path, port: int, clients: int) -> Path:
+def written(role: str, folder: Path, brokers: str, port: int, clients: int) -> Path:
     """The role's configuration, without Kafka and without an engine. It answers probes at `port`."""
     key = own_port(role, Config())[0].partition(".")[2]
     stack = {
@@ -49,7 +50,7 @@ def written(role: str, folder: Path, port: int, clients: int) -> Path:
     }
     parts: dict[str, dict[str, object]] = {
         "stack": stack,
-        "kafka": {"bootstrap": "127.0.0.1:1"},
+        "kafka": {"bootstrap": brokers},
         "gateway": {"keys_file": str(keyed(folder / "keys.toml"))},
         "replica": {"metrics_port": port, "port": clients, "engine": "http://127.0.0.1:1"},
     }
@@ -71,8 +72,8 @@ class StartedRole:
         return answers_ok(self.url) or self.process.poll() is not None
 
 
-def started(role: str, folder: Path, port: int, clients: int) -> StartedRole:
-    path = written(role, folder, port, clients)
+def started(role: str, folder: Path, brokers: str, port: int, clients: int) -> StartedRole:
+    path = written(role, folder, brokers, port, clients)
     command = [sys.executable, "-m", "deploy.cli", "run", role, "--config", str(path)]
     with (log := folder / "log").open("wb") as file:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -80,12 +81,22 @@ def started(role: str, folder: Path, port: int, clients: int) -> StartedRole:
     return StartedRole(process, f"http://127.0.0.1:{port}/healthz", log)
 
 
+@pytest.fixture(scope="module", params=["refuses", "says nothing"])
+def brokers(request: pytest.FixtureRequest) -> Iterator[str]:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        if request.param == "says nothing":
+            server.listen()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
 @pytest.fixture(scope="module")
-def working(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, StartedRole]]:
+def working(brokers: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, StartedRole]]:
     """All roles, each for itself and all at once: they have tried in vain for as long as each of them must."""
     free = ports.free(2 * len(ALONE))
     roles = {
-        role: started(role, tmp_path_factory.mktemp(role), *free[2 * i : 2 * i + 2]) for i, role in enumerate(ALONE)
+        role: started(role, tmp_path_factory.mktemp(role), brokers, *free[2 * i : 2 * i + 2])
+        for i, role in enumerate(ALONE)
     }
     try:
         for role, each in roles.items():
