@@ -79,6 +79,7 @@ def test_a_stopped_job_of_a_queue_is_deleted_for_suspend_is_the_queues(cluster: 
     with running(Kubelet(cluster.api(), LONG)) as kubelet:
         runner.start(described)
         assert manifest.queued(found(cluster))
+        wait(lambda: kubelet.starts == 1)
         runner.stop("r1")
         assert not runner.poll("r1").running
         wait(lambda: "not there" in runner.poll("r1").why)
