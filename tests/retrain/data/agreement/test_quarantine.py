@@ -179,7 +179,7 @@ def test_what_is_in_quarantine_neither_teaches_nor_judges() -> None:
     labels = sorted({each.label for each in good})
     bad = [
         row(i, labels[(labels.index(each.label) + 1) % len(labels)], client="app/flood", messages=said(each.text))
-        for i, each in enumerate(after[340:], 340)
+        for i, each in enumerate(after[340:400], 340)
     ]
     found = build(RetrainSettings(), [*good, *bad], healthy, [])
     assert len({each.id for each in bad} & {each.id for each in found.quarantine}) >= 50
