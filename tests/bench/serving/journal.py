@@ -27,7 +27,7 @@ from deploy.stack.topics import create_topics
 from streams import codec
 from streams.events import InferenceServed
 from streams.journal.reader import waiting_bytes
-from streams.journal.shipper import Shipper
+from streams.journal.shipper import Shipper, ShipperSettings
 from streams.journal.writer import Fsync, Journal, JournalSettings
 from streams.kinds import Arm
 from streams.log.settings import KafkaSettings
@@ -154,7 +154,7 @@ def steady(kafka: KafkaSettings, folder: Path) -> list[Figure]:
             peer_value=212,
         ),
         Figure("shipper, idle", (began - idle_from) / 3 * 100, "% of CPU", 1),
-        Figure("last event written to confirmed", behind_s * 1e3, "ms", 250),
+        Figure("last event written to confirmed", behind_s * 1e3, "ms", ShipperSettings().linger_s * 1e3 + 250),
         Figure("shipper, resident", took.mib, "MiB", 96),
     ]
 
