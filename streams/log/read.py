@@ -49,29 +49,17 @@ def read(settings: KafkaSettings, topic: Topic, kind: type[E], moved: Moved = un
     return list(follow(settings, topic, kind, stop=lambda: False, until_end=True, moved=moved))
 
 
-def span(
-    settings: KafkaSettings,
-    topic: Topic,
-    partition: int,
-    first: int = 0,
-    end: int | None = None,
-    wait_s: float = WAIT_S,
-) -> list[Raw]:
+def span(settings: KafkaSettings, topic: Topic, partition: int, first: int = 0, end: int | None = None) -> list[Raw]:
     """Return one partition's records from offset `first` to before `end`, as `scan` yields them."""
-    return list(scan(settings, topic, partition, first, end, wait_s))
+    return list(scan(settings, topic, partition, first, end))
 
 
 def scan(
-    settings: KafkaSettings,
-    topic: Topic,
-    partition: int,
-    first: int = 0,
-    end: int | None = None,
-    wait_s: float = WAIT_S,
+    settings: KafkaSettings, topic: Topic, partition: int, first: int = 0, end: int | None = None
 ) -> Iterator[Raw]:
     """Yield one partition's records from offset `first` to before `end` (None: its present end), as far as the log
-    still has them. Raises TimeoutError when the broker sends nothing for `wait_s`."""
-    consumer, wait_s = _consumer(settings, poll_ms=200), min(wait_s, settings.quiet_s or wait_s)
+    still has them. Raises TimeoutError when the broker sends nothing for WAIT_S."""
+    consumer, wait_s = _consumer(settings, poll_ms=200), _patience_s(settings, WAIT_S)
     try:
         at = TopicPartition(settings.physical(topic.name), partition)
         consumer.assign([at])
@@ -110,7 +98,7 @@ def follow(
 
     Reads by assignment, not by group: every follower gets everything. A record of this kind that cannot be read is
     left out, and a warning names it; a record whose headers name another kind is not ours."""
-    consumer, wait_s = _consumer(settings, poll_ms), min(wait_s, settings.quiet_s or wait_s)
+    consumer, wait_s = _consumer(settings, poll_ms), _patience_s(settings, wait_s)
     try:
         moved()
         name = settings.physical(topic.name)
@@ -180,6 +168,10 @@ def partition_counts(settings: KafkaSettings, topics: Iterable[Topic]) -> dict[s
         return {topic.name: len(_partitions(consumer, settings.physical(topic.name))) for topic in topics}
     finally:
         consumer.close()
+
+
+def _patience_s(settings: KafkaSettings, most_s: float) -> float:
+    return most_s if settings.quiet_s is None else min(most_s, settings.quiet_s)
 
 
 def _consumer(settings: KafkaSettings, poll_ms: int) -> KafkaConsumer:

@@ -51,12 +51,11 @@ class Tracer:
 
     def keep(self, *spans: Span) -> None:
         """Keep spans that have ended, to be sent; drop and count those for which there is no room."""
-        full, was_full = len(self._waiting) + len(spans) > self._most, self._full
-        if full:
-            metrics.SPANS.labels("dropped").inc(len(spans))
-        else:
+        if len(self._waiting) + len(spans) <= self._most:
             self._waiting.extend(spans)
-        if full and not was_full:
+            return
+        metrics.SPANS.labels("dropped").inc(len(spans))
+        if not self._full:
             self._full = True
             log.warning("spans are dropped: the collector of traces is too slow for them", waiting=len(self._waiting))
 
