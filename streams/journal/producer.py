@@ -6,12 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from kafka import KafkaProducer, codec
-from kafka import errors as kafka_errors
+from kafka import codec
 from kafka.record import default_records
 
 from streams.codec import Headers
 from streams.journal.partitioner import ByKey
+from streams.log.producer import EndingProducer
 from streams.log.settings import KafkaSettings
 
 Make = Callable[[], Any]  # makes a KafkaProducer; raises KafkaError
@@ -21,9 +21,8 @@ MOST_BYTES = 900_000  # of records at once: less than one batch, so that each pa
 BATCH_BYTES = 1_000_000  # a topic takes 1,048,588
 
 
-class Producer(KafkaProducer):  # type: ignore[misc]
-    """The producer, whose `close` always ends its thread, and to which a record's size costs less to estimate.
-    `prefix`: of the brokers' names of topics."""
+class Producer(EndingProducer):
+    """The producer, to which a record's size costs less to estimate. `prefix`: of the brokers' names of topics."""
 
     def __init__(self, prefix: str = "", **configs: Any) -> None:
         super().__init__(**configs)
@@ -32,15 +31,6 @@ class Producer(KafkaProducer):  # type: ignore[misc]
     def send(self, topic: str, *args: Any, **more: Any) -> Any:
         """Send a record, as upstream does, to a topic by our name."""
         return super().send(self._prefix + topic, *args, **more)
-
-    def close(self, timeout: float | None = None, null_logger: bool = False) -> None:
-        try:
-            super().close(timeout, null_logger)
-        except kafka_errors.KafkaError:
-            # upstream's flushes first, raises when that takes longer, and leaves a thread that goes on sending
-            self._sender.force_close()
-            self._sender.join(timeout)
-            self._closed = True
 
     def _estimate_size_in_bytes(self, key: bytes, value: bytes, headers: Headers) -> int:
         # upstream counts each varint: a fifth of what sending costs; should it rename this, only the saving is lost

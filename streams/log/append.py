@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from streams import codec
 from streams.events import Event
+from streams.log.producer import EndingProducer
 from streams.log.settings import KafkaSettings
 from streams.topics import Topic
 
 CONFIRMED_S = 30.0
+CLOSE_S = 5.0  # for what is under way
 
 
 class Appender:
@@ -22,7 +23,7 @@ class Appender:
 
     def __init__(self, settings: KafkaSettings, source: str) -> None:
         self._source, self._physical = source, settings.physical
-        self._producer = KafkaProducer(
+        self._producer = EndingProducer(
             client_id=source,
             acks="all",
             enable_idempotence=True,
@@ -53,7 +54,7 @@ class Appender:
 
     def close(self) -> None:
         """Close the connection."""
-        self._producer.close(timeout=5)
+        self._producer.close(timeout=CLOSE_S)
 
 
 class Writer:

@@ -194,7 +194,7 @@ def test_an_admin_api_that_is_away_is_named_at_once(tmp_path: Path) -> None:
         port = silent.getsockname()[1]
         began = time.monotonic()
         done = AdminProcess(tmp_path, port).run("pause", connect_timeout_s=0.5)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 10
     assert done.exit_code == 1
     assert f"the admin API at http://127.0.0.1:{port} cannot be reached" in done.stderr
     assert "nothing was sent: does `homeostat run admin` run there? See admin.url" in done.stderr

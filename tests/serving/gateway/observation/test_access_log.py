@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -74,14 +73,12 @@ def test_a_disk_that_is_full_is_named_and_costs_lines_alone() -> None:
 
 def test_more_than_may_wait_are_dropped_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access_log, "MOST", 3)
-    monkeypatch.setattr(access_log, "EVERY_S", 0.3)
+    monkeypatch.setattr(access_log, "EVERY_S", 60.0)  # nothing is written before the end, however slow the machine is
     written = list[str]()
     with structlog.testing.capture_logs() as logged:
         log = AccessLog(line("json", "gateway", "here"), written.append)
-        began = time.monotonic()
         for _ in range(5):
             log.keep(accessed())
-        assert time.monotonic() - began < 0.1
         log.close()
     assert len("".join(written).splitlines()) == 3
     assert [each["lines"] for each in logged] == [2]
