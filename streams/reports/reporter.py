@@ -129,6 +129,7 @@ class Reporter:
             _, errors = await asyncio.wait_for(process.communicate(order.encoded()), TIMEOUT_S)
         except BaseException:
             process.kill()
+            await process.communicate()  # it is gone, and its pipes are closed
             raise
         if process.returncode:
             raise RuntimeError(errors.decode(errors="replace").strip()[-500:] or f"exit {process.returncode}")
