@@ -15,6 +15,7 @@ ENDS = {"{": "}", "[": "]"}
 CALL = frozenset({"name", "arguments"})
 NAMED = frozenset({"id", "index", "type", "call_id", "status"})  # of a call, besides its name and its arguments
 EXACT = 2**53  # whole numbers beyond are not told apart by a float
+# What reading JSON may raise: it is none or of another shape, nested too deeply, no UTF-8.
 UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeError)
 
 

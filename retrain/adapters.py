@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from monitor.canonical import UNREADABLE
 from retrain.tensor_file import LENGTH, contents
 from streams.identity import ADAPTER_FILES, ADAPTERS, PROOF_FILE, adapter_digest, adapter_key, version_name
 from streams.objects.tree import Trees
@@ -50,7 +51,7 @@ def _config(path: Path, base_model: str) -> bytes:
     """Return the configuration with its keys and sets in order, and the base model by its id."""
     try:
         found = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ValueError(f"{path}: cannot be read: {error}; expected PEFT's configuration, a JSON object") from error
     kept = {key: value for key, value in found.items() if key not in PASSING}
     kept |= {key: sorted(kept[key]) for key in SETS if isinstance(kept.get(key), list)}

@@ -130,7 +130,7 @@ def _check_json(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_bytes())
         if not isinstance(found, dict):
             raise ValueError(f"expected an object, it is {type(found).__name__}")
-    except (ValueError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise ValueError(f"model {path.parent}: {path.name} cannot be read: {error}") from error
     return found
 

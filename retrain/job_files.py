@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from monitor.canonical import UNREADABLE
 from retrain.evaluation.engine.own import EngineOrder
 from retrain.evaluation.gate import GateInput, GateVerdict
 from retrain.settings import RetrainSettings, TrackingSettings, of_request
@@ -202,7 +203,7 @@ def read(path: Path, kind: type[T]) -> T | None:
     full disk the trainer writes it again, or its reader does without."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind, dec_hook=lambda wanted, value: wanted(value))
-    except (OSError, msgspec.MsgspecError, RecursionError):
+    except (OSError, *UNREADABLE):
         return None
 
 

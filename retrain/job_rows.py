@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import structlog
 from msgspec.structs import replace
 
+from monitor.canonical import UNREADABLE
 from retrain.data import labelled_rows, manifest, unlabelled_rows
 from retrain.data.admission import RowAdmission
 from retrain.data.agreement import settlements
@@ -208,7 +208,7 @@ def _made(trees: Trees, note: Path) -> tuple[Manifest, Dataset] | None:
         return manifest.load(trees, digest) if digest else None
     except StorageError:
         raise
-    except (OSError, ValueError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError, *UNREADABLE) as error:
         if not isinstance(error, FileNotFoundError):
             log.warning(
                 "the dataset of an earlier start cannot be read; it is made again", note=str(note), why=str(error)

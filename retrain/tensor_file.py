@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from monitor.canonical import UNREADABLE
+
 POINTER = b"version https://git-lfs"  # how a file begins that Git LFS has not fetched yet
 LENGTH = 8  # bytes that hold the header's length
 METADATA = "__metadata__"
@@ -70,5 +72,5 @@ def _tensors(path: Path, raw: bytes) -> dict[str, _HeaderEntry]:
         return {
             name: msgspec.json.decode(value, type=_HeaderEntry) for name, value in found.items() if name != METADATA
         }
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ValueError(f"{path}: its header cannot be read, no safetensors file: {error}") from error

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from monitor.canonical import UNREADABLE
 from streams.events import Event
 
 NAMESPACE = uuid.UUID("6f7a3c1e-5b1d-5c6e-9a7f-0d2b8f3e4a10")
@@ -40,7 +41,7 @@ def decode(kind: type[E], data: bytes | None) -> E:
         raise Undecodable(f"{kind.__name__}: no value, expected a JSON object")
     try:
         event: E = _decoder(kind).decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise Undecodable(f"{kind.__name__}: {error}") from error
     if not 1 <= event.schema_version <= (newest := schema_version(kind)):
         expected = newest if newest == 1 else f"1 to {newest}"

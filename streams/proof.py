@@ -100,7 +100,7 @@ def read(path: Path) -> Proof | None:
     try:
         proof = msgspec.json.decode(content, type=Proof)
         _check(proof)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BrokenProof(f"{path / PROOF_FILE}: {error}") from error
     return proof
 

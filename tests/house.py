@@ -20,6 +20,7 @@ LONGER = {"deploy/demo/world/intents.py": "a table: the demo's intents, each wit
 BANNED_WORDS = "told said word hear heard lately anew whoever somebody nobody beside"
 BANNED = frozenset(BANNED_WORDS.split())
 SUSPECT = re.compile("|".join(BANNED), re.IGNORECASE)  # a quick look first: the check takes a second or two
+PARTLY = re.compile(r"msgspec\.(MsgspecError|DecodeError)")  # nothing nested too deeply, no broken UTF-8
 ABOUT_WORDS = ("monitor/describe/", "monitor/metrics.py")  # where the words of a reply are meant
 # Names that are data: in the judge's memory and in the ledger, which older records must go on fitting.
 WIRE_NAMES = {"monitor/watch/record.py": {"lately", "told"}, "monitor/judge.py": {"said"}}
@@ -40,7 +41,7 @@ Warm Warn Watch Withdraw Work Wrap Write Yield
 """
 VERBS = frozenset(VERB_LIST.split())
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-NAMED = Function | ast.Module | ast.ClassDef | ast.arg | ast.Name | ast.Attribute | ast.alias
+NAMED = Function | ast.Module | ast.ClassDef | ast.arg | ast.Name | ast.Attribute | ast.alias | ast.ExceptHandler
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -65,6 +66,7 @@ class Source:
         self.nodes = [node for node in ast.walk(tree) if isinstance(node, NAMED)]
         self.functions = [node for node in self.nodes if isinstance(node, Function)]
         self.classes = [node for node in self.nodes if isinstance(node, ast.ClassDef)]
+        self.handlers = [node for node in self.nodes if isinstance(node, ast.ExceptHandler)]
         self.imports = set(imported(tree))
         members = [*tree.body, *(node for each in tree.body if isinstance(each, ast.ClassDef) for node in each.body)]
         self.public = [node for node in members if isinstance(node, Function) and is_public(node)]
@@ -184,6 +186,10 @@ def breaches(sources: Sequence[Source]) -> Iterator[Breach]:
             if ast.get_docstring(node) and not verb_first(node):
                 text = f"docstring of {node.name}: begin with a verb of VERBS (Return, Take, Send, ...)"
                 yield Breach(each.path, node.lineno, text)
+        for handler in each.handlers:
+            if handler.type is not None and PARTLY.search(ast.unparse(handler.type)):
+                text = "catches part of what JSON may raise: catch UNREADABLE of monitor.canonical"
+                yield Breach(each.path, handler.lineno, text)
 
 
 def figures(sources: Sequence[Source]) -> str:

@@ -41,6 +41,7 @@ def texts(*sources: Source) -> list[str]:
         ("last_heard_s = 1", 'name last_heard_s has "heard"'),
         ("def take(said): ...", 'name said has "said"'),
         ("import order as anew", 'has "anew"'),
+        ("try: ...\nexcept (OSError, msgspec.DecodeError): ...", "catches part of what JSON may raise"),
         ("x = 1\n" * (LONGEST_MODULE + 1), f"{LONGEST_MODULE + 1} lines"),
         ("def take():\n" + "    x = 1\n" * LONGEST_FUNCTION, f"take has {LONGEST_FUNCTION + 1} lines"),
         ("def one(): ...\ndef two(): ...", "2 of 2 public functions have no docstring"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from monitor.canonical import UNREADABLE
 from serving.gateway.errors import ApiError
 
 Value = bool | int | float | str
@@ -29,7 +30,7 @@ def decoded(body: bytes) -> Call:
     """
     try:
         call = msgspec.json.decode(body, type=Call)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         message = f'the call is not {{"parameters": {{"alias": "support"}}}} with a value or a list for each: {error}'
         raise ApiError(400, message, code="invalid_call") from error
     least, most = COLUMNS

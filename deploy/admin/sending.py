@@ -15,6 +15,7 @@ import msgspec
 from deploy.admin import wire
 from deploy.admin.call import CALL, PATH, Call
 from deploy.config.admin_settings import AdminSettings
+from monitor.canonical import UNREADABLE
 
 READ = 65_536
 SILENT_S = 4 * wire.ALIVE_S  # without a line: the server takes a call at once, and a command under way says so
@@ -63,7 +64,7 @@ def _connected(settings: AdminSettings) -> Iterator[http.client.HTTPConnection]:
         raise AdminAway(_away(settings, error)) from error
     try:
         yield connection
-    except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
+    except (OSError, http.client.HTTPException, *UNREADABLE) as error:
         if isinstance(error, AdminAway):
             raise
         silent = f"it took the connection, and then said nothing for {SILENT_S:g} s"
@@ -140,7 +141,7 @@ def _why(url: str, response: http.client.HTTPResponse) -> str:
     body = response.read(READ)
     try:
         message = str(msgspec.json.decode(body)["error"]["message"])
-    except (msgspec.DecodeError, KeyError, TypeError):
+    except (KeyError, TypeError, *UNREADABLE):
         message = f"status {response.status}, and no reason as the admin API gives one: is this its address?"
     remedy = REMEDY.get(response.status)
     return f"{url}: {message}" + (f"; {remedy}" if remedy else "")

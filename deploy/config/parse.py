@@ -93,7 +93,7 @@ def _either(wanted: Any) -> bool:
 def _json(text: str, expected: str) -> Any:
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"is not JSON ({error}), expected {expected}") from error
     if not isinstance(found, list if expected == "a list" else dict):
         raise ValueError(f"is {text}, expected {expected}")
@@ -104,7 +104,7 @@ def _value(text: str) -> Any:
     """Return a switch, a number, a list or a table, where the text is one in JSON; the text itself otherwise."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return text if isinstance(found, str) else found
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import aiohttp
 import msgspec
 
-from monitor.canonical import calls
+from monitor.canonical import UNREADABLE, calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,5 +116,5 @@ def _differing(models: list[str], version: str) -> str:
 def _body(data: bytes, reply: ChatReply) -> _Body:
     try:
         return msgspec.json.decode(data, type=_Body)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise Unanswered(reply, f"not a chat completion ({error}): {data[:200]!r}") from error

@@ -19,6 +19,7 @@ from deploy.stack import processes
 from deploy.stack.broker import REMEDY, KafkaAway, reached
 from deploy.stack.lifecycle import Stacked, members
 from deploy.stack.topics import Faults, faults
+from monitor.canonical import UNREADABLE
 from monitor.settings import LabelSettings
 from retrain.settings import RetrainSettings
 from serving.settings import GatewaySettings
@@ -140,7 +141,10 @@ def _away(config: Stacked, name: str, detail: str, remedy: str) -> Finding:
 
 def read_models(data: bytes) -> list[str]:
     """Return the names in an engine's list of models. Raise ValueError where it is none."""
-    return [model.id for model in msgspec.json.decode(data, type=_ServedModels).data]
+    try:
+        return [model.id for model in msgspec.json.decode(data, type=_ServedModels).data]
+    except UNREADABLE as error:
+        raise ValueError(str(error)) from error
 
 
 def _models(url: str) -> list[str] | str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from deploy.stack.broker import KafkaAway
+from monitor.canonical import UNREADABLE
 from streams.events import RouteWritten
 from streams.files import stamp
 from streams.log.patience import BrokersSilent
@@ -53,7 +54,7 @@ def _known(var: Path, act: str, alias: str | None) -> str:
     newest = max(((found, path) for path in (var / "routes").glob("*.json") if (found := stamp(path))), default=None)
     try:
         routes = msgspec.json.decode(newest[1].read_bytes(), type=KnownRoutes).routes if newest else []
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *UNREADABLE):
         routes = []
     known = sorted((each for each in routes if alias in (None, each.alias)), key=lambda each: each.alias)
     if newest is None or not known:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from monitor.canonical import calls, canonical
+from monitor.canonical import UNREADABLE, calls, canonical
 from retrain.data.example import FIRST, Example
 from retrain.evaluation.engine.replay import SHAPING
 from serving.gateway.openai.messages import messages
@@ -92,7 +92,7 @@ def parse(line: bytes) -> LabelledRow | list[str]:
         value = msgspec.json.decode(line)
     except UnicodeDecodeError as error:
         return [f"byte {error.start + 1} ({line[error.start]:#04x}) is not UTF-8; save the file as UTF-8"]
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         return [f"not JSON ({error}): {_short(line.decode())}; expected one object a line, {FORM}"]
     if not isinstance(value, dict):
         return [f"{_short(value)} is not an object; expected {FORM}"]

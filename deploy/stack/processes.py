@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from monitor.canonical import UNREADABLE
 from streams.files import UMASK, private_folder, private_opener, put, try_lock
 
 # The processes of a stack import the same libraries, gigabytes of them: the next need not compile them again.
@@ -125,7 +126,7 @@ def remembered(name: str, var: Path) -> Child | None:
     """Return the process of the state file, alive or not."""
     try:
         return msgspec.json.decode(state_file(var, name).read_bytes(), type=Child)
-    except (FileNotFoundError, msgspec.MsgspecError):
+    except (FileNotFoundError, *UNREADABLE):
         return None
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
+from monitor.canonical import UNREADABLE
 from retrain.base_model import check_model, weight_files
 from retrain.choice.candidates import Contender
 from retrain.choice.decision import Contestant
@@ -106,7 +107,7 @@ class Contest:
         asked = _digest(folder / ADAPTER / ADAPTER_FILES[1], self.dataset, each.engine, *(row.id for row in self.rows))
         try:
             known = msgspec.json.decode((folder / SCORES).read_bytes(), type=ScoredRows)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, *UNREADABLE):
             known = None
         if known is None or known.asked != asked:
             by = f"compare {self.dataset[:12]} {each.name}"

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import structlog
 from msgspec.structs import replace
 
+from monitor.canonical import UNREADABLE
 from retrain.data import manifest
 from retrain.data.dataset import Dataset
 from retrain.data.example import MADE_FROM, Example
@@ -61,7 +62,7 @@ def holding(trees: Trees, theirs: Theirs) -> FoundDatasets:
             folder = trees.fetch(dataset_key(digest))
             if any(_has(path, theirs) for path in manifest.part_files(folder).values()):
                 plans.append(planned(trees, digest, theirs))
-        except (OSError, ValueError, KeyError, msgspec.MsgspecError) as error:
+        except (OSError, ValueError, KeyError, *UNREADABLE) as error:
             if isinstance(error, StorageError) or getattr(error, "errno", None) not in (None, ENOENT):
                 raise  # the store is away, or this machine's disk is full
             if manifest.current(trees, digest) == digest:  # else another order was at it

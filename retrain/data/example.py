@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from monitor.canonical import UNREADABLE
 from monitor.metrics import normalise
 from monitor.selection.sources import JUDGE, may_judge
 from streams.events import Json
@@ -142,7 +143,7 @@ def _arguments(text: str) -> Any:
     """Templates write arguments as JSON; what is no JSON they get as the text that it is."""
     try:
         return msgspec.json.decode(text or "{}")
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return text
 
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 import structlog
 
+from monitor.canonical import UNREADABLE
 from retrain.data.dataset import Dataset
 from retrain.data.example import Example
 from retrain.data.parts import DatasetPart, counted
@@ -78,7 +79,7 @@ def load(trees: Trees, digest: str) -> tuple[Manifest, Dataset]:
         manifest = _manifest(folder)
         parts = {name: _read(path) for name, path in part_files(folder).items()}
         return manifest, Dataset(**parts, dropped=manifest.dropped)
-    except (ValueError, KeyError, TypeError, msgspec.MsgspecError) as error:
+    except (ValueError, KeyError, TypeError, *UNREADABLE) as error:
         raise ValueError(
             f"dataset {digest}: its files in {folder} are damaged ({error}), expected what a retraining put there"
         ) from error
@@ -241,7 +242,7 @@ def _readable(digest: str, read: Callable[[str], T]) -> T | None:
         return read(digest)
     except StorageError:
         raise
-    except (OSError, ValueError, KeyError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError, KeyError, *UNREADABLE) as error:
         if not isinstance(error, FileNotFoundError):
             log.warning("a dataset cannot be read; it is left out", digest=digest, why=str(error))
         return None

@@ -14,7 +14,7 @@ import aiohttp
 import msgspec
 import structlog
 
-from monitor.canonical import calls
+from monitor.canonical import UNREADABLE, calls
 from retrain.data.example import Example
 from retrain.evaluation.engine.replay import COMPLETIONS, ReplayedQuestion, replay
 from streams.events import Json
@@ -124,7 +124,7 @@ async def _answer(session: aiohttp.ClientSession, engine: str, question: Replaye
     try:
         completion = _raw_completion.decode(text) if raw else _completion.decode(text)
         choice = completion.choices[0]
-    except (msgspec.MsgspecError, IndexError) as error:
+    except (IndexError, *UNREADABLE) as error:
         kind = "completion" if raw else "chat completion"
         raise EvaluationRefused(f"POST {url}: no {kind} with a choice ({error}): {text[:SHOWN]}") from error
     if choice.finish_reason in BROKEN_OFF:

@@ -76,7 +76,7 @@ def context_of(model_dir: Path) -> int:
     """Return the context that the model's files name, in tokens; 0 where they name none."""
     try:
         config = json.loads((model_dir / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return 0
     tables = [config, config.get("text_config")] if isinstance(config, dict) else []
     found = [table.get(key) for table in tables if isinstance(table, dict) for key in CONTEXT_KEYS]

@@ -13,6 +13,7 @@ from typing import Literal
 
 import msgspec
 
+from monitor.canonical import UNREADABLE
 from retrain.data.example import Example
 from retrain.data.refusals import refuses
 from retrain.evaluation.safety import NAME
@@ -76,7 +77,7 @@ def read_set(file: str) -> list[SafetyPrompt]:
 def _prompt(line: str, at: str, number: int) -> SafetyPrompt:
     try:
         found = msgspec.json.decode(line, type=SafetyPrompt)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"{at}: {error}") from error
     if bool(found.prompt.strip()) is bool(found.messages):
         raise ValueError(f"{at}: expected either prompt or messages, found {'both' if found.messages else 'neither'}")

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from monitor.canonical import UNREADABLE
 from streams.files import utf8
 
 Fields = dict[str, Any]
@@ -92,7 +93,7 @@ def read(path: Path) -> EvaluationFile:
 def _whole(text: str) -> object:
     try:
         return msgspec.json.decode(text)
-    except (msgspec.MsgspecError, RecursionError):
+    except UNREADABLE:
         return None  # several lines
 
 
@@ -103,7 +104,7 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 def _object(path: Path, number: int, line: str) -> Fields:
     try:
         found = msgspec.json.decode(line)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"{path}, line {number}: {error}, expected a JSON object") from error
     if not isinstance(found, dict):
         raise ValueError(f"{path}, line {number}: is {line[:40]!r}, expected a JSON object")
@@ -159,7 +160,7 @@ def _zipped(path: Path, data: bytes) -> dict[str, Any]:
             header = msgspec.json.decode(_member(archive, data, "header.json"))
             members = sorted(name for name in archive.namelist() if name.startswith("samples/"))
             return {**header, "samples": [msgspec.json.decode(_member(archive, data, name)) for name in members]}
-    except (KeyError, RuntimeError, OSError, zipfile.BadZipFile, struct.error, msgspec.MsgspecError) as error:
+    except (KeyError, TypeError, RuntimeError, OSError, zipfile.BadZipFile, struct.error, *UNREADABLE) as error:
         advice = "expected an Inspect log; `inspect log convert --to json` writes one that is read"
         raise ValueError(f"{path}: {error}, {advice}") from error
 

@@ -104,7 +104,7 @@ class RowChecks:
             self.schemas[key] = validator(schema, "response_format of a real row")
         try:
             return bool(self.schemas[key].is_valid(msgspec.json.decode(row.completion)))
-        except (*UNREADABLE, msgspec.MsgspecError):
+        except UNREADABLE:
             return False
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from monitor.canonical import UNREADABLE
 from retrain.data.admission import LONGEST, TOO_LONG
 from retrain.data.example import MADE_FROM, SYNTHETIC, Example
 from streams.codec import deterministic_id
@@ -26,7 +27,7 @@ TAG = "tag."  # before a tag's name in a mapping
 LARGEST = 2**31 - 1  # of a CSV's field: what is too long is left out afterwards
 AT_ONCE = 64  # rows of a Parquet file that are read at a time
 CHAT = "messages"  # a chat's column: without one for the answer, its last message is the answer
-UNREADABLE, EMPTY, NO_CHAT = "no JSON object", "no text or no answer", "messages that are no chat of texts"
+NO_OBJECT, EMPTY, NO_CHAT = "no JSON object", "no text or no answer", "messages that are no chat of texts"
 Fields = Mapping[str, Any]
 
 
@@ -79,7 +80,7 @@ def read(path: Path, origin: str, named: Mapping[str, str], tags: Mapping[str, s
     done, mapping, unused = ExportedRows(), None, dict[str, None]()
     for fields in _fields(path):
         if fields is None:
-            done.refused[UNREADABLE] += 1
+            done.refused[NO_OBJECT] += 1
             continue
         mapping = mapping or ColumnMapping.of(path, list(fields), named)
         unused |= dict.fromkeys(str(name) for name in fields if name not in mapping.columns)
@@ -125,7 +126,7 @@ def _messages(request: object) -> list[Message] | None:
     if isinstance(request, str) and request.lstrip().startswith("[{") and len(request) <= LONGEST:
         try:
             given = msgspec.json.decode(request)
-        except (msgspec.MsgspecError, RecursionError):
+        except UNREADABLE:
             given = request
     try:
         if isinstance(given, list):
@@ -218,6 +219,6 @@ def _lines(path: Path) -> Iterator[Fields | None]:
                 continue
             try:
                 found = msgspec.json.decode(line)
-            except (msgspec.MsgspecError, RecursionError, UnicodeError):
+            except UNREADABLE:
                 found = None
             yield found if isinstance(found, dict) else None

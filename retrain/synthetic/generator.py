@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from monitor.canonical import UNREADABLE
 from retrain.synthetic.settings import SyntheticSettings
 from streams.files import put
 
@@ -150,7 +151,7 @@ def read(text: str, asked_bytes: int) -> ModelAnswer:
     rough = (asked_bytes + len(text)) // BYTES_A_TOKEN
     try:
         found = msgspec.json.decode(text, type=_ModelReply)
-    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+    except UNREADABLE as error:
         return ModelAnswer("", rough, f"no chat completion ({error}): {text[:SHOWN]}")
     tokens = (found.usage.total_tokens if found.usage else 0) or rough
     if not found.choices or not found.choices[0].message.content:
@@ -173,5 +174,5 @@ def _key(settings: SyntheticSettings, environment: Mapping[str, str]) -> str:
 def _read(path: Path) -> ModelAnswer | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=ModelAnswer)
-    except (FileNotFoundError, msgspec.MsgspecError):
+    except (FileNotFoundError, *UNREADABLE):
         return None

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from monitor.canonical import UNREADABLE
 from monitor.metrics import normalise
 from retrain.data.example import MADE_FROM, SYNTHETIC, Example
 from retrain.synthetic.plan import RowCell
@@ -94,7 +95,7 @@ def written(content: str, seed: Example, model: str, most: int, *, free: bool) -
     such answer."""
     try:
         found = msgspec.json.decode(_json(content), type=_Rows).rows[:most]
-    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"no rows in JSON ({error}): {content[:SHOWN]!r}") from error
     return [made(seed, each.request.strip(), each.answer.strip() if free else seed.completion, model) for each in found]
 
@@ -122,7 +123,7 @@ def confirmed(content: str, row: Example, labels: Mapping[str, str]) -> bool:
     """Check that a second call gave the row's label; an answer that is none does not confirm it."""
     try:
         answer = normalise(msgspec.json.decode(_json(content), type=_Confirmed).answer)
-    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+    except UNREADABLE:
         return False
     return answer == (row.label if labels else RIGHT[0])
 

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from monitor.canonical import UNREADABLE
 from serving import metrics
 from serving.gateway.access.keys import TENANT, Key
-from serving.gateway.errors import UNREADABLE, ApiError, cut
+from serving.gateway.errors import ApiError, cut
 from serving.gateway.openai.request_body import ParsedRequest
 from serving.settings import GatewaySettings
 from streams.identity import Signer

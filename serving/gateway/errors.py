@@ -11,8 +11,6 @@ import msgspec
 
 KINDS = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
-# raised for bytes that are no JSON, or too deep
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 STAY = {"x-should-retry": "false"}  # OpenAI's clients try 5xx again by themselves, but for this header
 LONGEST_SHOWN = 80
 _short = reprlib.Repr()

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from monitor.canonical import UNREADABLE
 from monitor.characters import blank
 from monitor.losses import WRONG, of_score, of_verdict
 from monitor.metrics import exact_match, normalise
@@ -18,7 +19,7 @@ from serving import metrics
 from serving.gateway.access.admission import Volume
 from serving.gateway.access.keys import Key
 from serving.gateway.capture import Publish
-from serving.gateway.errors import UNREADABLE, ApiError, missing, unavailable, wrong
+from serving.gateway.errors import ApiError, missing, unavailable, wrong
 from serving.gateway.http.request import Request
 from serving.gateway.masking import Maskers
 from serving.gateway.recent_answers import RecentAnswer, RecentAnswers

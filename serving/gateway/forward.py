@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from monitor.canonical import UNREADABLE
 from monitor.metrics import normalise
 from serving import metrics
 from serving.gateway.capture import Capture
@@ -18,7 +19,7 @@ from serving.gateway.engines.failure import engine_loss, error_body, not_underst
 from serving.gateway.engines.link import Broken, Link, Unreached
 from serving.gateway.engines.pool import EnginePool
 from serving.gateway.engines.retry import Deaths
-from serving.gateway.errors import UNREADABLE, ApiError
+from serving.gateway.errors import ApiError
 from serving.gateway.exchange import Exchange
 from serving.gateway.http.request import Header, Request
 from serving.gateway.observation import attributes

@@ -129,7 +129,7 @@ def rank(folder: Path) -> int:
 def _config(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unfit(f"{path}: is not JSON: {error}") from error
     if not isinstance(found, dict):
         raise Unfit(f"{path}: is {type(found).__name__}, expected an object")
@@ -167,7 +167,7 @@ def _tensors(path: Path) -> Iterator[tuple[str, list[int]]]:
 def _header(path: Path, data: bytes) -> dict[str, Any]:
     try:
         header = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unfit(f"{path}: is no safetensors file: {error}") from error
     if not isinstance(header, dict):
         raise Unfit(f"{path}: is no safetensors file: its header is {type(header).__name__}, expected an object")

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from monitor.canonical import UNREADABLE
 from serving.replica.probe import NoFingerprint
 from streams.proof import Answer, Proof, distance
 
@@ -44,7 +45,7 @@ def measured(body: bytes, model: str, proof: Proof) -> float:
     it, where an answer lacks, or where a number in it is no log-probability."""
     try:
         reply = msgspec.json.decode(body, type=_EffectReply)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise NoFingerprint(f"proof of {model}: {error}: {body[:200]!r}") from error
     if reply.model != model:
         raise NoFingerprint(f"proof of {model}: answered by {reply.model}")

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from monitor.canonical import UNREADABLE
 from serving.replica import effect, probe
 from streams.engine_access import EngineAccess, EngineKey
 from streams.proof import Proof
@@ -65,7 +66,7 @@ class VllmAdmin:
         body = await self._ask("GET", "/v1/models", limit=self._alive)
         try:
             listed = msgspec.json.decode(body, type=_ModelList)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise AdminRefused(f"{self._url}/v1/models: {error}: {body[:200]!r}") from error
         return {model.id: model.root or "" for model in listed.data}
 

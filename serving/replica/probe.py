@@ -22,6 +22,7 @@ from typing import Any
 
 import msgspec
 
+from monitor.canonical import UNREADABLE
 from streams.events import ReplicaAttested
 from streams.proof import Probe
 
@@ -84,7 +85,7 @@ def read(body: bytes, model: str) -> ProbeReading:
     """Return the fingerprint in a reply. Raise NoFingerprint where another model gave it, or it has none."""
     try:
         reply = msgspec.json.decode(body, type=_ProbeReply)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise NoFingerprint(f"probe of {model}: {error}: {body[:200]!r}") from error
     if reply.model != model:
         raise NoFingerprint(f"probe of {model}: answered by {reply.model}")

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from monitor.canonical import UNREADABLE
 from serving.routes.attestation_age import Arrivals, Staleness
 from serving.routes.attestations import STALE_AT_LEAST_S, by_arrival, present
 from serving.routes.routing import RouteTable
@@ -216,6 +217,6 @@ def _load(path: Path) -> Snapshot:
         return msgspec.json.decode(path.read_bytes(), type=Snapshot)
     except FileNotFoundError:
         return Snapshot()
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNREADABLE) as error:
         log.warning("route snapshot is unreadable; the log has the routes", path=str(path), error=str(error))
         return Snapshot()

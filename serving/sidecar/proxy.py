@@ -16,11 +16,12 @@ from urllib.parse import parse_qs
 import msgspec
 import structlog
 
+from monitor.canonical import UNREADABLE
 from serving import metrics
 from serving.gateway.engines.failure import ENGINE, PASSED_BACK, EngineLoss
 from serving.gateway.engines.link import Broken, ConnectionLost, Link, Unreached
 from serving.gateway.engines.pool import EnginePool
-from serving.gateway.errors import UNREADABLE, ApiError, cut
+from serving.gateway.errors import ApiError, cut
 from serving.gateway.http.request import Header, Request
 from serving.gateway.openai.request_body import PATHS
 from serving.replica.reconciler import Reconciler

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from monitor.canonical import UNREADABLE
 from streams.files import FILE
 from streams.journal.frames import bodies, frame
 from streams.journal.segments import JournalPosition
@@ -69,7 +70,7 @@ def read(folder: Path) -> Cursor:
             return msgspec.json.decode(body, type=Cursor)
         except FileNotFoundError:
             break
-        except (StopIteration, msgspec.DecodeError):  # perhaps it was just being written
+        except (StopIteration, *UNREADABLE):  # perhaps it was just being written
             continue
     return Cursor()
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import structlog
 
+from monitor.canonical import UNREADABLE
 from streams.journal import cursor, frames, segments
 from streams.journal.frames import HEAD, LARGEST, JournalRecord
 from streams.journal.segments import JournalPosition
@@ -81,7 +81,7 @@ class Backlog:
         for body, end in frames.bodies(data):
             try:
                 records.append(frames.unpack(body))
-            except msgspec.DecodeError:  # written by another release: as good as damaged
+            except UNREADABLE:  # written by another release: as good as damaged
                 break
             ends.append(JournalPosition(number, self.at.offset + end))
             if len(records) >= most_records or end >= most_bytes:

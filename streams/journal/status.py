@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from monitor.canonical import UNREADABLE
 from streams.files import put
 
 NAME = "status.json"
@@ -32,5 +33,5 @@ def read(folder: Path) -> ShipperStatus | None:
     """Return the last status; None where no shipper has been at work."""
     try:
         return msgspec.json.decode((folder / NAME).read_bytes(), type=ShipperStatus)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, *UNREADABLE):
         return None

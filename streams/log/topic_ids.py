@@ -19,6 +19,7 @@ import msgspec
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from monitor.canonical import UNREADABLE
 from streams.log.settings import KafkaSettings
 from streams.objects.store import ATTEMPTS, ObjectStore, StorageError
 from streams.topics import CREATES, FEEDBACK, INFERENCE, RESULTS, SCORES, STATE
@@ -179,7 +180,7 @@ def _read(store: ObjectStore) -> tuple[Ids, str | None]:
         return msgspec.json.decode(found.data, type=Ids), found.etag
     except FileNotFoundError:
         return {}, None
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise ValueError(
             f"{store.name}/{KEY}: {error}, expected the ids of each topic; restore it from a backup"
         ) from error

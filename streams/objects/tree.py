@@ -185,7 +185,7 @@ class Trees:
             for name in found:
                 if name != checked(name).rpartition("/")[2]:
                     raise ValueError(f"file {name!r} leads elsewhere")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DamagedTree(
                 f"{self.store.name}/{where}: {error}; expected names, each with sha256 and size"
             ) from error

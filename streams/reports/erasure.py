@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import msgspec
 
+from monitor.canonical import UNREADABLE
 from streams.objects.store import ObjectStore
 from streams.reports.keys import EXAMPLES, PAGE, REPORTS, SNAPSHOT, keys
 from streams.reports.page import ReportExample
@@ -46,5 +47,5 @@ def sweep(store: ObjectStore, now_s: float) -> None:
 def _shows(lines: bytes, replies: Container[str]) -> bool:
     try:
         return any(example.id in replies for example in _examples.decode_lines(lines))
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return True

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from monitor.canonical import UNREADABLE
 from retrain.data.erasure import RewrittenDataset
 from streams.identity import uuid7
 from streams.lake.person import ErasedPerson
@@ -152,7 +153,7 @@ def readable(store: ObjectStore, key: str, data: bytes, shape: type[T]) -> T:
     """Return an order's object decoded. Raise OrderDamaged, which names it."""
     try:
         return msgspec.json.decode(data, type=shape)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise OrderDamaged(
             f"{store.name}/{key}: {error}; expected an object of this release: restore it from a backup, or use the "
             "release that wrote it"

@@ -12,6 +12,7 @@ import msgspec
 
 from deploy.operator.labels import draws, open_groups
 from deploy.operator.labels.draws import REVIEWER, LabelDraw
+from monitor.canonical import UNREADABLE
 from monitor.characters import blank
 from monitor.describe.fingerprint import event_print
 from monitor.selection.cohort import COMPLETE
@@ -206,7 +207,7 @@ def _rows(path: Path) -> Iterator[tuple[int, LabelRow]]:
         if line.strip():
             try:
                 yield number, msgspec.json.decode(line, type=LabelRow)
-            except msgspec.DecodeError as error:
+            except UNREADABLE as error:
                 raise ValueError(
                     f"{path}, line {number}: {error}; expected a row as `labels wanted` gives it"
                 ) from error

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import msgspec
 import structlog
 
+from monitor.canonical import UNREADABLE
 from streams.objects.store import ObjectStore, Stored
 
 log = structlog.get_logger()
@@ -85,7 +86,7 @@ class EvaluationLease:
     def _free(self, found: Stored) -> bool:
         try:
             beat = msgspec.json.decode(found.data, type=LeaseBeat)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             beat = LeaseBeat("unreadable")
         if beat.by in ("", self.by):
             return True

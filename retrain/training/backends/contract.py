@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from monitor.canonical import calls
+from monitor.canonical import UNREADABLE, calls
 from retrain.data import manifest
 from retrain.data.example import Lesson
 from retrain.settings import ENGINE_DTYPES
@@ -130,7 +130,7 @@ def read_order(folder: Path) -> tuple[TrainingOrder, str]:
     content = path.read_bytes()
     try:
         order = msgspec.json.decode(content, type=TrainingOrder, dec_hook=_as_path)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"{path}: {error}") from error
     digest = hashlib.sha256(content)
     for name in (order.rows, order.validation, order.recipe if isinstance(order.recipe, str) else ""):
@@ -148,7 +148,7 @@ def read_result(folder: Path, order: str) -> TrainingResult | None:
     """Return the result of that order; None where there is none that can be read."""
     try:
         found = msgspec.json.decode((folder / RESULT).read_bytes(), type=TrainingResult)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNREADABLE):
         return None
     return found if found.order == order else None
 
@@ -242,6 +242,6 @@ def steps_since(folder: Path, at: int) -> tuple[list[LossStep], int]:
         return [], at
     found = []
     for line in whole.splitlines():
-        with suppress(msgspec.MsgspecError):
+        with suppress(*UNREADABLE):
             found.append(msgspec.json.decode(line, type=LossStep))
     return found, at + len(whole) + len(newline)

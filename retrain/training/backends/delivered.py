@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from monitor.canonical import UNREADABLE
 from retrain.base_model import base_model_id
 from retrain.tensor_file import TensorExtent, contents
 from retrain.training.recipe import MOST_RANK
@@ -54,7 +55,7 @@ def _config(path: Path) -> _AdapterConfig:
     try:
         known = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
         found = msgspec.convert(known, _AdapterConfig)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ValueError(f"{path}: {error}; expected PEFT's configuration of a LoRA adapter") from error
     if found.peft_type != "LORA":
         raise ValueError(f"{path}: peft_type is {found.peft_type!r}, expected 'LORA', which is all that engines load")

@@ -21,6 +21,7 @@ from typing import IO
 
 import msgspec
 
+from monitor.canonical import UNREADABLE
 from retrain.data import manifest as datasets
 from retrain.training.backends.contract import (
     STEPS,
@@ -210,5 +211,5 @@ def _figures(path: Path) -> dict[str, float]:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, float])
     except FileNotFoundError:
         return {}
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise CommandFailed(f"{path}: {error}; expected an object of numbers") from error

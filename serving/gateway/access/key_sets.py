@@ -11,8 +11,8 @@ import msgspec
 import structlog
 from jwt import PyJWK, PyJWTError
 
+from monitor.canonical import UNREADABLE
 from serving.access_settings import ALGORITHMS, OidcSettings
-from serving.gateway.errors import UNREADABLE
 from streams.files import private_folder, put
 
 log = structlog.get_logger()

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from monitor.canonical import UNREADABLE
 from serving.gateway.access.keys import Key
 from streams.clock import now_ms
 from streams.events import KeyRevoked
@@ -96,6 +97,6 @@ def _load(path: Path) -> list[KeyRevoked]:
         return msgspec.json.decode(path.read_bytes(), type=list[KeyRevoked])
     except FileNotFoundError:
         return []
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNREADABLE) as error:
         log.warning("revoked keys are unreadable; the log has them", path=str(path), error=str(error))
         return []

@@ -24,6 +24,7 @@ import structlog
 from aiohttp import typedefs, web
 from kafka.errors import KafkaError
 
+from monitor.canonical import UNREADABLE
 from serving.gateway.access.audit import AuditLog
 from serving.gateway.access.keys import Key
 from serving.gateway.access.revocations import revoke
@@ -209,7 +210,7 @@ async def _written(change: Callable[[], object]) -> object:
 def _asked(body: bytes, kind: type[Asked]) -> Asked:
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise wrong("body", body[:200].decode(errors="replace"), f'{{"version": ...}}: {error}') from error
 
 

@@ -18,6 +18,7 @@ import msgspec
 from aiohttp import web
 from kafka.errors import KafkaError
 
+from monitor.canonical import UNREADABLE
 from serving.gateway.admin.operators import Handler, Keys, authorised
 from serving.gateway.errors import ApiError, unavailable, wrong
 
@@ -110,7 +111,7 @@ Asked = TypeVar("Asked", AnswerAsked, ChoiceAsked)
 def _asked(body: bytes, kind: type[Asked]) -> Asked:
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         expected = ", ".join(kind.__struct_fields__)
         raise wrong("body", body[:200].decode(errors="replace"), f"an object with {expected}: {error}") from error
 

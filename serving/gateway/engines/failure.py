@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
+from monitor.canonical import UNREADABLE
 from serving.gateway.engines.link import ConnectionLost, Link, Unreached
-from serving.gateway.errors import STAY, UNREADABLE, ApiError
+from serving.gateway.errors import STAY, ApiError
 
 LONGEST_REASON = 2_000  # characters of why an engine refused
 ENGINE = "x-homeostat-engine"  # a side-car's header: why its engine gave no answer

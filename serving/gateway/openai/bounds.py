@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from serving.gateway.errors import UNREADABLE, ApiError
+from monitor.canonical import UNREADABLE
+from serving.gateway.errors import ApiError
 from serving.gateway.openai.coercion import whole_number
 from serving.gateway.openai.request_body import Operation, ParsedRequest
 from serving.settings import GatewaySettings

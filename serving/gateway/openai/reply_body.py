@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from serving.gateway.errors import UNREADABLE
+from monitor.canonical import UNREADABLE
 from serving.gateway.openai import responses_api
 from serving.gateway.openai.answer import CollectedAnswer, CollectedChoice
 from serving.gateway.openai.request_body import Fields, Operation, ParsedRequest

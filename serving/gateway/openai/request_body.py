@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from serving.gateway.errors import UNREADABLE, ApiError, missing, wrong
+from monitor.canonical import UNREADABLE
+from serving.gateway.errors import ApiError, missing, wrong
 from serving.gateway.openai.coercion import is_off
 from serving.gateway.openai.messages import messages, prompt_text
 from streams.messages import Message

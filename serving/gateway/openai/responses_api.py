@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from serving.gateway.errors import UNREADABLE
+from monitor.canonical import UNREADABLE
 from serving.gateway.openai.answer import CollectedAnswer, CollectedCall
 from serving.gateway.openai.sse import payload, with_payload
 

@@ -22,6 +22,7 @@ import structlog
 from kafka.errors import SaslAuthenticationFailedError
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
+from monitor.canonical import UNREADABLE
 from streams.log.ending import ENDING
 
 log = structlog.get_logger()
@@ -197,7 +198,7 @@ def parsed(output: bytes, now: float) -> BearerToken:
     if text.startswith("{"):
         try:
             answer = msgspec.json.decode(output, type=_Answer, strict=False)  # some servers quote the seconds
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise ValueError(f"printed JSON that is no token ({error}), expected access_token, expires_in") from None
         text, lasts_s = answer.access_token, answer.expires_in
     else:
@@ -212,5 +213,5 @@ def _expiry(token: str) -> float | None:
     claims: Any = token.split(".")[1] if token.count(".") == 2 else ""
     try:
         return msgspec.json.decode(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)), type=_Claims).exp
-    except ValueError:  # msgspec's and binascii's too
+    except (ValueError, RecursionError):  # msgspec's and binascii's too
         return None

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import aiohttp
 import msgspec
 
+from monitor.canonical import UNREADABLE
 from streams.scoring.rows import Unjudged
 from streams.scoring.settings import ByRubric
 
@@ -126,7 +127,7 @@ def read(text: str, asked_bytes: int) -> Asked:
     rough = (asked_bytes + len(text)) // BYTES_A_TOKEN
     try:
         found = msgspec.json.decode(text, type=_Judgement)
-    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+    except UNREADABLE as error:
         return Asked(Unjudged.NONSENSE, f"no chat completion ({error}): {text[:SHOWN]}", rough)
     content = (found.choices[0].message.content or "") if found.choices else ""
     tokens = (found.usage.total_tokens if found.usage else 0) or rough
@@ -144,7 +145,7 @@ def given_score(content: str) -> float | None:
     """
     try:
         found = msgspec.json.decode(content.strip())
-    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+    except UNREADABLE:
         return None
     value = found.get("score") if isinstance(found, dict) else found
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:

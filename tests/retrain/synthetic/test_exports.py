@@ -112,7 +112,7 @@ def test_lines_that_are_no_json_and_empty_rows_are_counted(tmp_path: Path) -> No
     path = written(tmp_path / "made.jsonl", [*ROWS, {**ROWS[0], "label": " "}, {"prompt": None, "label": "order"}])
     path.write_text(path.read_text() + '{"prompt": "Wher\n[1]\n')
     found = taken(path)
-    assert (len(found.rows), dict(found.refused)) == (3, {exports.EMPTY: 2, exports.UNREADABLE: 2})
+    assert (len(found.rows), dict(found.refused)) == (3, {exports.EMPTY: 2, exports.NO_OBJECT: 2})
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from deploy.operator.review.answers import ReviewAnswer
+from monitor.canonical import UNREADABLE
 from streams.files import utf8
 
 T = TypeVar("T")
@@ -17,7 +18,7 @@ def elements(data: bytes, kind: type[T], noun: str) -> Iterator[tuple[str, T]]:
     """Yield the elements of a JSON array, each with its line and place. Raise ValueError naming both, and the field."""
     try:
         found = msgspec.json.decode(utf8(data), type=list[msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"{error}; expected a JSON array of {noun}s, as the tool exports it") from error
     at = 0
     for number, raw in enumerate(found, 1):
@@ -44,7 +45,7 @@ def element(raw: bytes, kind: type[T], place: str) -> T:
     """Return one object. Raise ValueError naming place and field."""
     try:
         return msgspec.json.decode(raw, type=kind)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"{place}: {error}") from error
 
 
