@@ -43,7 +43,8 @@ def decode(kind: type[E], data: bytes | None) -> E:
         event: E = _decoder(kind).decode(data)
     except UNREADABLE as error:
         raise Undecodable(f"{kind.__name__}: {error}") from error
-    if not 1 <= event.schema_version <= (newest := schema_version(kind)):
+    newest = schema_version(kind)
+    if not 1 <= event.schema_version <= newest:
         expected = newest if newest == 1 else f"1 to {newest}"
         raise Undecodable(
             f"{kind.__name__}: schema_version is {event.schema_version}, expected {expected}: "

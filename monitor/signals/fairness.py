@@ -69,7 +69,7 @@ def _outcomes(settings: MonitorSettings, about: About, rows: Rows) -> Iterator[t
         yield "slow", Outcomes(known.ids, known.times_ms, known.tags, _slow(settings, known))
     elif isinstance(rows, LabelStep) and not rows.chosen and not is_drawn(rows.source):
         events = [label.event for label in rows.labels]
-        tags = [dict(about.slices[i].split("=", 1) for i in event.slices) for event in events]
+        tags = [dict(about.slices[i].partition("=")[::2] for i in event.slices) for event in events]
         ids, times_ms = [event.id for event in events], [event.time_ms for event in events]
         yield "quality", Outcomes(ids, times_ms, tags, [event.loss for event in events])
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from monitor.explain.slices import FEWEST, LONGEST, MOST, Member, SliceFindings, Valued, explaining, named
+from monitor.explain.slices import FEWEST, LONGEST, LONGEST_TAG, MOST, Member, SliceFindings, Valued, explaining, named
 
 
 def test_a_slice_keeps_its_place_and_whatever_clients_send_their_number_is_bounded() -> None:
@@ -18,6 +18,16 @@ def test_a_slice_keeps_its_place_and_whatever_clients_send_their_number_is_bound
     assert len(names) == MOST
     assert max(map(len, names)) <= LONGEST
     assert members[-1] == ()
+
+
+def test_tags_and_values_that_begin_alike_stay_apart_however_long_they_are() -> None:
+    long, address = 70 * "k", "https://crm.example.com/organisations/europe/customers/0123456789/"
+    tags = [{long: "a"}, {long: "b"}, {long + "k": "a"}, {"tenant": f"{address}1"}, {"tenant": f"{address}2"}]
+    names, members = named([], tags)
+    assert members == [(0,), (1,), (2,), (3,), (4,)]
+    assert named(names, tags) == (names, members)
+    assert {name.partition("=")[0] for name in names} == {long[:LONGEST_TAG], "tenant"}
+    assert max(map(len, names)) == LONGEST
 
 
 def quiet(members: Sequence[Member], seed: int = 7) -> Valued:
