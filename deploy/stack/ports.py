@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
+import os
+import random
 import socket
+import tempfile
+from functools import cache
+from pathlib import Path
 
 import psutil
 
 HOST = "127.0.0.1"
+LOWEST, LAST = 10_000, 65_535  # below are known services, and our own defaults
+FEWEST = 1_000  # ports to choose from
+EPHEMERAL, USUAL_END = Path("/proc/sys/net/ipv4/ip_local_port_range"), 32_768
+CLAIMS = f"homeostat-ports-{os.getuid()}"  # a byte a port, which is locked as long as the claiming process lives
+_mine: set[int] = set()
 
 
 class PortTaken(OSError):
@@ -27,12 +38,54 @@ def check(port: int, key: str, host: str = HOST) -> None:
 
 
 def free(count: int = 1, host: str = HOST) -> list[int]:
-    """Return different ports that are free now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) for _ in range(count)]
-        for each in sockets:
-            each.bind((host, 0))
-        return [int(each.getsockname()[1]) for each in sockets]
+    """Return different ports that are free, and stay so until they are used, which may be minutes later: the system
+    gives them to no connection, and this function to no other process as long as this one lives."""
+    found: list[int] = []
+    for port in random.Random().sample(_candidates(), len(_candidates())):
+        if len(found) == count:
+            return found
+        if _unused(port, host) and _claimed(port):
+            found.append(port)
+    raise OSError(f"{len(found)} ports are free on {host}, expected {count}")
+
+
+@cache
+def _candidates() -> range:
+    """Return those below the ones that the system gives to connections, where these leave some."""
+    try:
+        first = int(EPHEMERAL.read_text().split()[0])
+    except (OSError, ValueError):
+        first = USUAL_END
+    return range(LOWEST, first if first >= LOWEST + FEWEST else LAST + 1)
+
+
+def _unused(port: int, host: str) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
+        probe.bind((host, port))
+        return True
+    return False
+
+
+def _claimed(port: int) -> bool:
+    """Claim a port for this process, and return whether neither it nor another one has it already."""
+    if port in _mine:
+        return False
+    if (claims := _claims()) is not None:
+        try:
+            fcntl.lockf(claims, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        except OSError:
+            return False
+    _mine.add(port)
+    return True
+
+
+@cache
+def _claims() -> int | None:
+    """Open the file once: to close it would end this process's claims. None where there is no place for it."""
+    try:
+        return os.open(Path(tempfile.gettempdir()) / CLAIMS, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError:
+        return None
 
 
 def answers(port: int, host: str = HOST, timeout_s: float = 0.5) -> bool:

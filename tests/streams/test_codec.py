@@ -61,6 +61,13 @@ def test_what_is_no_loss_is_refused_by_name(loss: object) -> None:
         codec.decode(FeedbackGiven, data.encode())
 
 
+@pytest.mark.parametrize("version", [0, -1, 99])
+def test_a_version_that_no_release_writes_is_refused(version: int) -> None:
+    data = codec.encode(served("a", 1)).replace(b'"schema_version":2', b'"schema_version":%d' % version)
+    with pytest.raises(codec.Undecodable, match=rf"schema_version is {version}, expected 1 to 2"):
+        codec.decode(InferenceServed, data)
+
+
 def test_headers_are_cloud_events() -> None:
     named = dict(codec.headers(served("a", 1), id="x", time_ms=1_500, source="homeostat/test"))
     assert named["ce_type"] == b"homeostat.InferenceServed"
