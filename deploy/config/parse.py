@@ -22,6 +22,7 @@ T = TypeVar("T")
 Table = dict[str, Any]
 PREFIX = "HOMEOSTAT__"
 NOTHING = ("", "none", "null")
+LONGEST_S, MOST = 1_000_000_000, 2**53
 SECRET = re.compile(r"kafka$|options|password|secret|token")  # keys whose values no message shows
 
 NAMES = re.compile(r"user|(?:^|_)(?:name|id)$")  # keys whose values are texts, digits or not
@@ -130,7 +131,7 @@ def build(kind: type[T], table: Table, source: str) -> T:
     except ValidationError as error:
         problems += [describe(dict(e)) for e in error.errors()]
     else:
-        problems += [f"{key} = {number}: expected a finite number" for key, number in _endless(built)]
+        problems += [f"{key} = {number}: expected {expected}" for key, number, expected in _beyond(built)]
     if problems:
         raise ConfigError(source, problems)
     return built
@@ -156,17 +157,22 @@ def _no_paths(kind: Any, table: Table, at: str = "") -> Iterator[tuple[str, str,
                 yield f"{at}{key}", text, "only shells know what ~ is, expected the path written out"
 
 
-def _endless(built: Any, at: str = "") -> Iterator[tuple[str, float]]:
-    """Yield numbers that are not finite: JSON, in jobs and ledger, has no form for them."""
+def _beyond(built: Any, at: str = "") -> Iterator[tuple[str, float, str]]:
+    """Yield numbers that are not finite or not exact, which JSON, in jobs and ledger, has no form for; and waits that
+    Python refuses only when they begin."""
     if isinstance(built, float) and not math.isfinite(built):
-        yield at, built
+        yield at, built, "a finite number"
+    elif isinstance(built, int | float) and at.endswith("_s") and built > LONGEST_S:
+        yield at, built, f"at most {LONGEST_S:,} seconds, which are 31 years"
+    elif isinstance(built, int) and abs(built) > MOST:
+        yield at, built, f"at most {MOST:,}"
     parts: dict[Any, Any] = built if isinstance(built, dict) else {}
     if dataclasses.is_dataclass(built):
         parts = {each.name: getattr(built, each.name) for each in dataclasses.fields(built)}
     if isinstance(built, list | tuple):
         parts = dict(enumerate(built))
     for name, part in parts.items():
-        yield from _endless(part, f"{at}.{name}" if at else str(name))
+        yield from _beyond(part, f"{at}.{name}" if at else str(name))
 
 
 def describe(error: Table) -> str:

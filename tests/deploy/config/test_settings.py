@@ -145,6 +145,28 @@ def test_a_number_without_end_is_refused_in_a_list(tmp_path: Path) -> None:
         load(written(tmp_path, windows), {})
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("[gateway]\nsilent_s = 1e12", r"gateway\.silent_s = 1000000000000\.0: expected at most 1,000,000,000 seconds"),
+        (
+            "[worker]\npatience_s = 9223372036854775808",
+            r"worker\.patience_s = 9223372036854775808\.0: expected at most",
+        ),
+        (
+            "[gateway]\nspool_bytes = 9223372036854775808",
+            r"gateway\.spool_bytes = .*: expected at most 9,007,199,254,740",
+        ),
+    ],
+)
+def test_a_number_that_only_its_use_would_refuse_is_refused_by_its_name(
+    line: str, expected: str, tmp_path: Path
+) -> None:
+    """Python waits for 292 years at most, and says so in the midst of a role's work."""
+    with pytest.raises(ConfigError, match=expected):
+        load(written(tmp_path, f"{line}\n"), {})
+
+
 def key_file(path: Path, text: str) -> Path:
     path.write_text(text * 5)
     path.chmod(0o600)
