@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import csv
 import io
-import struct
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from monitor.canonical import UNREADABLE
+from retrain.harness import inspect_log
+from retrain.harness.evaluation_file import EvaluationFile, Fields, FileRow, shaped
 from streams.files import utf8
 
-Fields = dict[str, Any]
-LM_EVAL, INSPECT, TABLE, LINES = "lm-eval samples", "Inspect log", "evaluation table", "JSON lines"
+LM_EVAL, TABLE, LINES = "lm-eval samples", "evaluation table", "JSON lines"
 OWN_SCORES = ("score", "loss")
 OF_SAMPLES = frozenset(
     [
@@ -39,27 +36,13 @@ OF_SAMPLES = frozenset(
     ]
 )
 NAMED_SCORES = ("/score", "/value")  # ends of the columns in which MLflow has them
-ZSTANDARD = 93  # a member's compression in a zip file
-HEADER_BYTES, NAME_LENGTH = 30, 26  # of a member's own header; where in it the lengths of name and extra field stand
 
 
-@dataclass(frozen=True, slots=True)
-class FileRow:
-    """One row of a file."""
+class _HarnessRow(msgspec.Struct, frozen=True):
+    """What a row of lm-evaluation-harness is looked at for, besides its scores."""
 
-    place: str  # file, and line, row or sample
-    fields: Fields
-    question: str = ""  # what tells the question from others, where the harness writes that down
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationFile:
-    """A file's rows, what wrote it, and the names under which its scores may stand."""
-
-    path: Path
-    kind: str
-    rows: list[FileRow]
-    names: list[str]
+    filter: str = "none"
+    metrics: list[str] | None = None
 
 
 def read(path: Path) -> EvaluationFile:
@@ -68,7 +51,7 @@ def read(path: Path) -> EvaluationFile:
     if data.startswith(b"PAR1"):
         return _table(path, _parquet(path, data))
     if data.startswith(b"PK\x03\x04"):
-        return _inspect(path, _zipped(path, data))
+        return inspect_log.rows(path, inspect_log.unzipped(path, data))
     try:
         text = utf8(data).strip()
     except UnicodeError as error:
@@ -81,7 +64,7 @@ def read(path: Path) -> EvaluationFile:
     if isinstance(whole, list):
         return _table(path, _objects(path, whole))
     if isinstance(whole, dict) and "samples" in whole and "eval" in whole:
-        return _inspect(path, whole)
+        return inspect_log.rows(path, whole)
     if isinstance(whole, dict) and isinstance(whole.get("columns"), list) and isinstance(whole.get("data"), list):
         return _table(path, _split(path, whole))
     rows = [FileRow(f"{path}, line {number}", _object(path, number, line)) for number, line in _lines(text)]
@@ -113,13 +96,13 @@ def _object(path: Path, number: int, line: str) -> Fields:
 
 def _samples(path: Path, rows: list[FileRow]) -> EvaluationFile:
     """Return a row a question: the harness writes one for each filter of its answer."""
-    filters = {row.fields.get("filter", "none") for row in rows}
+    shapes = [shaped(row.place, row.fields, _HarnessRow) for row in rows]
+    filters = {shape.filter for shape in shapes}
     found: dict[str, FileRow] = {}
     names: dict[str, None] = {}
-    for row in rows:
-        of, listed = row.fields.get("filter", "none"), row.fields.get("metrics")
-        metrics = listed if isinstance(listed, list) else [name for name in row.fields if name not in OF_SAMPLES]
-        scores = {(name if len(filters) == 1 else f"{name},{of}"): row.fields.get(name) for name in metrics}
+    for row, shape in zip(rows, shapes, strict=True):
+        metrics = [name for name in row.fields if name not in OF_SAMPLES] if shape.metrics is None else shape.metrics
+        scores = {(name if len(filters) == 1 else f"{name},{shape.filter}"): row.fields.get(name) for name in metrics}
         doc = str(row.fields["doc_id"])
         own = {"id": row.fields["doc_id"], "doc": row.fields.get("doc")}
         known = found.setdefault(doc, FileRow(row.place, own, str(row.fields.get("doc_hash") or "")))
@@ -128,63 +111,6 @@ def _samples(path: Path, rows: list[FileRow]) -> EvaluationFile:
         known.fields.update(scores)
         names |= dict.fromkeys(scores)
     return EvaluationFile(path, LM_EVAL, list(found.values()), list(names))
-
-
-def _inspect(path: Path, log: Mapping[str, Any]) -> EvaluationFile:
-    if (status := log.get("status", "success")) != "success":
-        raise ValueError(f"{path}: status is {status!r}, expected 'success': the evaluation did not end well")
-    rows, names = [], dict[str, None]()
-    for sample in log["samples"] or ():
-        place = f"{path}, sample {sample.get('id')!r}, epoch {sample.get('epoch', 1)}"
-        scores = {name: score["value"] for name, score in (sample.get("scores") or {}).items()}
-        usage = (sample.get("output") or {}).get("usage") or {}
-        times = {"tokens": usage.get("output_tokens"), "seconds": sample.get("total_time")}
-        fields = {"id": sample.get("id"), "epoch": sample.get("epoch", 1), "metadata": sample.get("metadata")}
-        fields |= {name: each for name, each in times.items() if each is not None}
-        rows.append(FileRow(place, fields | scores, _question(sample.get("input"))))
-        names |= dict.fromkeys(scores)
-    return EvaluationFile(path, INSPECT, rows, list(names))
-
-
-def _question(asked: object) -> str:
-    """Return what a sample asks; each evaluation draws other ids for a chat's messages."""
-    if isinstance(asked, list):
-        asked = [(each.get("role"), each.get("content")) for each in asked if isinstance(each, dict)]
-    return msgspec.json.encode(asked).decode() if asked else ""
-
-
-def _zipped(path: Path, data: bytes) -> dict[str, Any]:
-    """Return an `.eval` file as the JSON form of the log."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            header = msgspec.json.decode(_member(archive, data, "header.json"))
-            members = sorted(name for name in archive.namelist() if name.startswith("samples/"))
-            return {**header, "samples": [msgspec.json.decode(_member(archive, data, name)) for name in members]}
-    except (KeyError, TypeError, RuntimeError, OSError, zipfile.BadZipFile, struct.error, *UNREADABLE) as error:
-        advice = "expected an Inspect log; `inspect log convert --to json` writes one that is read"
-        raise ValueError(f"{path}: {error}, {advice}") from error
-
-
-def _member(archive: zipfile.ZipFile, data: bytes, name: str) -> bytes:
-    """Return a member's bytes. Inspect compresses by Zstandard, which Python's own library reads from 3.14 on."""
-    about = archive.getinfo(name)
-    if about.compress_type != ZSTANDARD:
-        return archive.read(name)
-    try:
-        import pyarrow as pa
-    except ImportError as error:
-        raise NotImplementedError("compressed by Zstandard, which needs homeostat[retrain] here") from error
-
-    named, extra = struct.unpack_from("<HH", data, about.header_offset + NAME_LENGTH)
-    begin = about.header_offset + HEADER_BYTES + named + extra
-    packed = data[begin : begin + about.compress_size]
-    try:
-        found: bytes = pa.Codec("zstd").decompress(packed, about.file_size, asbytes=True)
-    except (OSError, pa.ArrowException) as error:
-        raise zipfile.BadZipFile(f"{name}: {error}") from error
-    if zlib.crc32(found) != about.CRC:
-        raise zipfile.BadZipFile(f"{name} is damaged")
-    return found
 
 
 def _table(path: Path, rows: list[FileRow]) -> EvaluationFile:

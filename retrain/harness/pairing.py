@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from retrain.evaluation.checks import Scores
-from retrain.harness.formats import INSPECT, EvaluationFile, read
+from retrain.harness.evaluation_file import EvaluationFile
+from retrain.harness.formats import read
+from retrain.harness.inspect_log import INSPECT
 from retrain.harness.samples import Reading, Sample, samples
 
 SHOWN = 3  # ids that a message names

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from retrain.evaluation.checks import REGRESSION, TARGET
-from retrain.harness.formats import LINES, EvaluationFile, Fields, FileRow
+from retrain.harness.evaluation_file import EvaluationFile, Fields, FileRow
+from retrain.harness.formats import LINES
 
 IDS = ("id", "example_id", "sample_id", "question_id")
 ASKED = (
