@@ -244,8 +244,8 @@ class RouteWritten(Event, frozen=True, kw_only=True):
 
 class ReplicaAttested(Event, frozen=True, kw_only=True):
     """The versions that one engine replica serves, checked by its reconciler (topic `serving.attestations`, key
-    `replica`). A side-car signs what it attests (`serving.routes.statement`); readers of it set `time_ms` to the time
-    when it came, by their own clock."""
+    `replica`). A side-car signs what it attests (`serving.routes.statement`). Readers set `time_ms` to the time when it
+    came, by their own clock, or to the log's."""
 
     replica: str  # the engine's name, as in the settings
     url: str  # where gateways ask it

@@ -11,7 +11,7 @@ from contextlib import closing
 import msgspec
 
 from serving.rollout.changes import Change, EngineLimits, Named, Pause, Promote, Rollback, Routes, Shadow
-from serving.routes.attestations import present
+from serving.routes.attestations import by_arrival, present
 from streams import codec
 from streams.clock import now_ms
 from streams.events import DecisionRecorded, ReplicaAttested, RetrainReported, RouteWritten
@@ -39,7 +39,8 @@ def routes(kafka: KafkaSettings, moved: Moved = unheeded) -> dict[str, RouteWrit
 
 def attestations(kafka: KafkaSettings) -> list[ReplicaAttested]:
     """Return the last attestation of each replica that is not gone, in the order of their names."""
-    found = {record.event.replica: record.event for record in read(kafka, ATTESTATIONS, ReplicaAttested)}
+    records = read(kafka, ATTESTATIONS, ReplicaAttested)
+    found = {each.event.replica: by_arrival(each.event, [], each.timestamp_ms) for each in records}
     return sorted(present(found.values()), key=lambda each: each.replica)
 
 

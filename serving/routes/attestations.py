@@ -25,11 +25,14 @@ def fresh(settings: ControllerSettings, replicas: Iterable[ReplicaAttested], now
     return [replica for replica in replicas if replica.healthy and replica.time_ms >= oldest]
 
 
-def by_arrival(attestation: ReplicaAttested, known: Iterable[ReplicaAttested | None], now_ms: int) -> ReplicaAttested:
-    """Return a side-car's attestation with the time when it came here, for side-cars' clocks are their own; one that
-    came before, among `known`, is as old as it was. A controller's, of an engine next to it, stays as it is."""
+def by_arrival(
+    attestation: ReplicaAttested, known: Iterable[ReplicaAttested | None], now_ms: int, logged_ms: int | None = None
+) -> ReplicaAttested:
+    """Return an attestation with the time when it came here, for the clock of its sender is its own; a side-car's that
+    came before, among `known`, is as old as it was. `logged_ms`: when the log took one that is read of the past, which
+    is a controller's age: one that has ended must not seem to attest now."""
     if not attestation.signature:
-        return attestation
+        return msgspec.structs.replace(attestation, time_ms=now_ms if logged_ms is None else logged_ms)
     same = (each for each in known if each is not None and each.sequence == attestation.sequence)
     return next(same, msgspec.structs.replace(attestation, time_ms=now_ms))
 

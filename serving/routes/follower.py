@@ -166,7 +166,8 @@ class Follower:
         if not self._trust(attestation, self._fresh_attestations.get(replica)):
             return
         known = [each.get(replica) for each in (self._fresh_attestations, self._attestations)]
-        self._fresh_attestations[replica] = by_arrival(attestation, known, now_ms())
+        logged_ms = None if self._of_attestations.live else record.timestamp_ms
+        self._fresh_attestations[replica] = by_arrival(attestation, known, now_ms(), logged_ms)
         for note in self._noting:
             note(attestation, record.timestamp_ms)
         if self._of_attestations.live:

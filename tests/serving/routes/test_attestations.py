@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from serving.routes.attestations import by_arrival, everywhere, fresh, present
 from serving.settings import ControllerSettings
 from tests.serving.support.side_cars import DIGEST, VERSION, altered, plain, signed
@@ -32,8 +34,12 @@ def test_one_that_is_read_again_is_as_old_as_it_was() -> None:
     assert (again.time_ms, later.time_ms) == (NOW_MS, NOW_MS + 60_000)
 
 
-def test_a_controllers_attestation_keeps_its_time() -> None:
-    assert by_arrival(plain("r1", time_ms=5), [], NOW_MS).time_ms == 5
+@pytest.mark.parametrize("off", [-1, 0, 1])
+def test_a_controllers_attestation_is_as_old_as_the_log_has_it_whatever_its_clock_shows(off: int) -> None:
+    """A rollout may run at another controller, of another host."""
+    hers = plain("r1", time_ms=NOW_MS + off * 600_000)
+    live, read = by_arrival(hers, [], NOW_MS), by_arrival(hers, [], NOW_MS, NOW_MS - 60_000)
+    assert fresh(ControllerSettings(), [live, read], NOW_MS + 1_000) == [live]
 
 
 def test_a_replica_that_has_gone_is_not_there() -> None:
