@@ -53,7 +53,7 @@ from streams.settings import WorkerSettings
 from streams.worker import timers
 from streams.worker.agents import IngestLoop, JudgeLoop, Worker
 from streams.worker.checks import check, look_at, wait_for_known_topics
-from streams.worker.consumer import Consumer, never_create_topics
+from streams.worker.consumer import LEAVING_S, Consumer, never_create_topics
 from streams.worker.faust_broker import credentials, urls
 
 log = structlog.get_logger()
@@ -204,11 +204,22 @@ async def _close(worker: Worker, tasks: list[asyncio.Task[Any]]) -> None:
         )
     for task in [*tasks, *worker.sending.values()]:
         task.cancel()
-    await worker.app.stop()
+    await _leave(worker)
     await asyncio.gather(*(ingest.close() for ingest in worker.ingests))
     await asyncio.to_thread(worker.paused.close)
     await asyncio.gather(*tasks, return_exceptions=True)
     log.info("worker stopped", app_id=worker.app.conf.id)
+
+
+async def _leave(worker: Worker) -> None:
+    """Stop Faust. It is not waited for long: a client that has just lost the brokers' answer waits for a minute and a
+    half, and all that must be kept is confirmed."""
+    stopping = asyncio.create_task(worker.app.stop())
+    ended, _ = await asyncio.wait([stopping], timeout=LEAVING_S)
+    for each in ended:
+        each.result()
+    if not ended:
+        log.warning("Kafka's client does not end, and is left behind", app_id=worker.app.conf.id, waited_s=LEAVING_S)
 
 
 async def _after_rebalances(kafka: KafkaSettings, worker: Worker, assigned: asyncio.Event) -> None:

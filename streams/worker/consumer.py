@@ -20,6 +20,7 @@ from faust.transport.drivers import aiokafka
 from faust.transport.drivers.aiokafka import ensure_aiokafka_TP
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
+from mode.threads import WorkerThread
 
 from streams import metrics
 from streams.log.chunks import Chunk, ReadProgress, size
@@ -29,6 +30,7 @@ from streams.log.security.files import Account
 log = structlog.get_logger()
 
 LOOK_AGAIN_S = 0.05  # while a partition has no room
+LEAVING_S = 10.0  # for the client to leave its group and to end
 
 
 def never_create_topics() -> None:
@@ -61,6 +63,18 @@ class ChunkMessage(ConsumerMessage):  # type: ignore[misc]  # Faust is untyped
         self.chunk = chunk
 
 
+class LeftThread(WorkerThread):  # type: ignore[misc]
+    """The client's thread, which keeps no process from ending."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.daemon = True
+
+    def stop(self) -> None:
+        """Wait a moment for its end; upstream waits for ever, and the event loop with it."""
+        self.join(LEAVING_S)
+
+
 class Consumer(aiokafka.Consumer):  # type: ignore[misc]
     """Delivers chunks, and commits what is `done`. Called on the event loop's thread only. A partition is left alone
     while chunks of the size `room` (by topic) wait or are being handled, so that memory is bounded.
@@ -75,6 +89,9 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         self._sought: dict[TP, int] = {}  # where a partition was sent back to since the last rebalance
         self._hand: dict[TP, int] = {}
         self._hand_generation = -1
+
+    def _new_consumer_thread(self) -> aiokafka.AIOKafkaConsumerThread:
+        return aiokafka.AIOKafkaConsumerThread(self, Worker=LeftThread, loop=self.loop, beacon=self.beacon)
 
     def done(self, chunk: Chunk) -> None:
         """Let a chunk be committed: all that follows from it is stored or confirmed."""

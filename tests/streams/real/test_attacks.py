@@ -215,6 +215,20 @@ def test_partitions_may_be_taken_away_in_the_middle_of_a_batch(scene: Scene) -> 
     scene.check()
 
 
+def test_a_worker_ends_though_its_client_does_not(scene: Scene) -> None:
+    """As one that was told to end while it had no answer of the broker's: it took a minute and a half, longer than
+    Kubernetes waits before it kills."""
+    scene.serve()
+    worker = scene.start(Spot("client"))
+    scene.drained()
+    began = time.monotonic()
+    scene.end()
+    assert time.monotonic() - began < 60
+    assert worker.ended
+    assert "is left behind" in (scene.folder / "worker-0.log").read_text()
+    scene.check()
+
+
 def test_the_broker_may_die_in_the_middle(scene: Scene, broker: EmbeddedKafka) -> None:
     scene.serve(slice(0, 1_200))
     worker = scene.start()

@@ -1,5 +1,5 @@
-"""A worker with one weak spot, where it kills itself, freezes or dawdles: `python -m tests.streams.support.faults
-SPOT`, with the plan on standard input as for `tests.streams.support.worker`."""
+"""A worker with one weak spot, where it kills itself, freezes, dawdles or never ends:
+`python -m tests.streams.support.faults SPOT`, with the plan on standard input as for `tests.streams.support.worker`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Literal
 
 import msgspec
 from deltalake import DeltaTable
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 
 from streams.lake.writer import LakeWriter, PartitionRows
 from streams.log.outbox import Outgoing, RetryingOutbox
@@ -23,7 +24,7 @@ DAWDLES_S = 15.0
 
 class Spot(msgspec.Struct, frozen=True):
     """Where: before or after a record of topic `what` is confirmed (or an event of that kind), or (`what` is "lake")
-    rows are written to the lake, by a table that is loaded; the `nth` time."""
+    rows are written to the lake, by a table that is loaded; the `nth` time. `what` is "client": Kafka's never ends."""
 
     what: str
     when: Literal["before", "after"] = "after"
@@ -47,10 +48,16 @@ def weaken(spot: Spot) -> None:
         if left[0] == 0:
             act(spot.how)
 
-    if spot.what == "lake":
+    if spot.what == "client":
+        AIOKafkaConsumerThread.on_thread_stop = _never
+    elif spot.what == "lake":
         _weaken_lake(spot, passed)
     else:
         _weaken_outbox(spot, passed)
+
+
+async def _never(_: object) -> None:
+    await asyncio.sleep(3_600)
 
 
 def _weaken_lake(spot: Spot, passed: Callable[[], None]) -> None:
