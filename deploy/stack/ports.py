@@ -10,6 +10,7 @@ import random
 import socket
 import tempfile
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 import psutil
@@ -40,13 +41,12 @@ def check(port: int, key: str, host: str = HOST) -> None:
 def free(count: int = 1, host: str = HOST) -> list[int]:
     """Return different ports that are free, and stay so until they are used, which may be minutes later: the system
     gives them to no connection, and this function to no other process as long as this one lives."""
-    found: list[int] = []
-    for port in random.Random().sample(_candidates(), len(_candidates())):
-        if len(found) == count:
-            return found
-        if _unused(port, host) and _claimed(port):
-            found.append(port)
-    raise OSError(f"{len(found)} ports are free on {host}, expected {count}")
+    candidates = _candidates()
+    shuffled = random.Random().sample(candidates, len(candidates))
+    found = list(islice((port for port in shuffled if _unused(port, host) and _claimed(port)), count))
+    if len(found) < count:
+        raise OSError(f"{len(found)} ports are free on {host}, expected {count}")
+    return found
 
 
 @cache

@@ -92,7 +92,7 @@ def _member(archive: zipfile.ZipFile, data: bytes, name: str) -> bytes:
     try:
         import pyarrow as pa
     except ImportError as error:
-        raise NotImplementedError("compressed by Zstandard, which needs homeostat[retrain] here") from error
+        raise RuntimeError("compressed by Zstandard, which needs homeostat[retrain] here") from error
 
     named, extra = struct.unpack_from("<HH", data, about.header_offset + NAME_LENGTH)
     begin = about.header_offset + HEADER_BYTES + named + extra

@@ -30,6 +30,7 @@ OF_FIELD: dict[str, list[Any]] = {
     "request": [{"tools": 5}, {"tools": [[]]}, {"response_format": {"json_schema": 3}}, {"": {}}],
 }
 ROUNDS, AT_ONCE, ODD = 40, 30, 0.3
+SOON = replace(RULES, monitor=replace(RULES.monitor, reference_events=100))  # it judges before the end
 
 
 def odd(event: Event, rng: random.Random) -> bytes:
@@ -49,11 +50,7 @@ def judged(memories: dict[str, JudgeRecord], prepared: Prepared) -> None:
         if len(scores.rows):
             place = LogPosition(scores.source_topic, 0, scores.last_offset, max(scores.rows.logged_ms))
             known = memories.get(scores.alias) or start(scores.alias)
-            memories[scores.alias], _ = step(rules(), known, scores, place)
-
-
-def rules() -> Any:
-    return replace(RULES, monitor=replace(RULES.monitor, reference_events=100))
+            memories[scores.alias], _ = step(SOON, known, scores, place)
 
 
 @pytest.mark.slow

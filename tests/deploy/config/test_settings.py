@@ -149,14 +149,8 @@ def test_a_number_without_end_is_refused_in_a_list(tmp_path: Path) -> None:
     ("line", "expected"),
     [
         ("[gateway]\nsilent_s = 1e12", r"gateway\.silent_s = 1000000000000\.0: expected at most 1,000,000,000 seconds"),
-        (
-            "[worker]\npatience_s = 1e11",
-            r"worker\.patience_s = 100000000000\.0: expected at most",
-        ),
-        (
-            "[gateway]\nspool_bytes = 9223372036854775808",
-            r"gateway\.spool_bytes = .*: expected at most 9,007,199,254,740",
-        ),
+        ("[worker]\npatience_s = 1e11", r"worker\.patience_s = 100000000000\.0: expected at most"),
+        ("[gateway]\nspool_bytes = 9223372036854775808", r"spool_bytes = .*: expected at most 9,007,199,254,740"),
     ],
 )
 def test_a_number_that_only_its_use_would_refuse_is_refused_by_its_name(

@@ -88,6 +88,7 @@ def test_a_promotion_under_load_fails_nothing(place: Fleet) -> None:
         place.place.records.route(second, first)
         wait(lambda: {each.version for each in traffic.attempts[-20:]} == {second}, "the new champion alone answers")
     assert check(traffic.attempts) == []
+    assert {each.version for each in traffic.attempts[-20:]} == {second}
 
 
 def test_a_side_car_that_is_killed_gets_nothing_within_seconds(place: Fleet) -> None:

@@ -165,6 +165,7 @@ def test_workers_that_come_and_go_share_the_work(
             if first > len(replies) // 2 and worker.alive:
                 wait(lambda: worked(tmp_path / "other.log"), what="the workers to share the work")
                 worker.kill(signal.SIGKILL)
+        assert not worker.alive, "the workers never shared the work"
         ends = oracle.ends("inference", sent) | oracle.ends("feedback", told)
         wait(lambda: oracle.caught_up(kafka, alias, ends), what="the judge")
     finally:

@@ -77,7 +77,9 @@ def test_a_collector_that_is_away_is_named_once_and_costs_nothing_but_spans(monk
     with structlog.testing.capture_logs() as logged:
         tracer = made(endpoint=f"http://127.0.0.1:{free()[0]}", timeout_s=0.2)
         for number in range(1, 4):
+            began = time.monotonic()
             tracer.keep(span())
+            assert time.monotonic() - began < 1
             wait(partial(_counted, failed + number), "the span fails", 20)
         tracer.close()
     assert count("failed") == failed + 3

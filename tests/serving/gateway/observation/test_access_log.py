@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -77,8 +78,10 @@ def test_more_than_may_wait_are_dropped_and_named(monkeypatch: pytest.MonkeyPatc
     written = list[str]()
     with structlog.testing.capture_logs() as logged:
         log = AccessLog(line("json", "gateway", "here"), written.append)
+        began = time.monotonic()
         for _ in range(5):
             log.keep(accessed())
+        assert time.monotonic() - began < 30
         log.close()
     assert len("".join(written).splitlines()) == 3
     assert [each["lines"] for each in logged] == [2]
